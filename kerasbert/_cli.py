@@ -1,0 +1,95 @@
+"""From a config dataclass to flags, and from an exception to one line and an exit code."""
+
+import contextlib
+import io
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tyro
+
+from kerasbert.config import read_json
+from kerasbert.errors import InputError, TrainingError
+
+# Flags carry their field's name alone (--train, not --data.train), and a default of None is left
+# out of the help's choices.
+_STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone)
+
+
+def parse(config_class: type, command: str, args: Sequence[str]) -> Any:
+    """Read an instance of `config_class` from `args`.
+
+    `--config FILE.json` is read first, wherever it stands, and the flags override it.
+
+    Args:
+        config_class: a frozen dataclass; the comment above each field is its help.
+        command: the name of the module, such as `"fit"`.
+        args: the arguments without the program's name.
+
+    Raises:
+        InputError: the arguments do not fit; the message is one line.
+        SystemExit: with code 0, after `--help` was printed.
+    """
+    args, default = list(args), None
+    for position, arg in enumerate(args):
+        if arg == "--config" or arg.startswith("--config="):
+            given = arg.partition("=")[2] if "=" in arg else "".join(args[position + 1 :][:1])
+            if not given:
+                raise InputError("`--config` must be followed by a JSON file.")
+            default = read_json(config_class, given)
+            del args[position : position + (1 if "=" in arg else 2)]
+            break
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            return tyro.cli(
+                config_class,
+                prog=f"python -m kerasbert.{command}",
+                args=args,
+                default=default,
+                config=_STYLE,
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise InputError(_one_line(printed.getvalue())) from None
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Run a command with `sys.argv`; turn what a user can mend into one line on stderr.
+
+    Exit codes: 0 done, 1 training went wrong, 2 the input cannot be used, 130 interrupted.
+    """
+    warnings.showwarning = _show_warning
+    try:
+        main(sys.argv[1:])
+    except (InputError, OSError) as error:
+        _stop(error, 2)
+    except TrainingError as error:
+        _stop(error, 1)
+    except KeyboardInterrupt:
+        print("Interrupted. Nothing was saved.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _stop(error: Exception, code: int) -> None:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    # Ours are for the user; those of the libraries below are for their developers.
+    if category is UserWarning and "kerasbert" in filename:
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def _one_line(box: str) -> str:
+    """The first sentence of a boxed error message and the nearest flag, without the box."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    rows = [row.strip(" │") for row in text.splitlines() if not row.startswith(("╭", "╰"))]
+    what, *more = re.split(r"─{3,}", " ".join(row for row in rows if row))
+    what = re.sub(r"^Error parsing \w+: ", "", what).strip()
+    nearest = re.search(r"Perhaps you meant: (\S+)", " ".join(more))
+    return f"{what}. Did you mean {nearest[1]}?" if nearest else what

@@ -1,0 +1,281 @@
+"""Everything a run is told, as frozen dataclasses; each field is also a flag of `kerasbert.fit`.
+
+The comment above a field is its help text. A config checks itself and never rewrites what it was
+given: what is derived (pooling, widths, learning rate) is derived where it is used, into a new
+config.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from kerasbert.errors import InputError, did_you_mean
+from kerasbert.tasks import TASKS
+
+Head = Literal["linear", "classification", "mlp"]
+Pooling = Literal["cls", "mean", "max", "pooler", "last"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+TaskName = Literal["binary", "multiclass", "multilabel", "regression"]
+# Read off the labels, so part of the config and of its JSON, but not a flag.
+FromData = tyro.conf.Suppress
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which files to learn from, and what their columns mean."""
+
+    # File to train on (.csv, .parquet, .jsonl). Without it, the packaged sample, so that the
+    # command always runs.
+    train: str | None = None
+
+    # File to validate on. Without it, --validation-fraction of the training file is held out.
+    validation: str | None = None
+
+    # File that is scored once, after training.
+    test: str | None = None
+
+    # Column with the text.
+    text_column: str = "text"
+
+    # Column with a second text, for sentence pairs; both go into one sequence, since attention
+    # between the two is what a pair task needs.
+    pair_column: str | None = None
+
+    # One column of classes or scores, or several 0/1 columns (multilabel; an empty cell there
+    # means unknown and counts neither in the loss nor in the metrics).
+    label_columns: tuple[str, ...] = ("label",)
+
+    # What to predict. auto: several label columns are multilabel, numbers with fractions are
+    # regression, two values are binary, more are multiclass.
+    task: Literal["auto", "binary", "multiclass", "multilabel", "regression"] = "auto"
+
+    # Share of the training rows held out, above 0 and below 1, stratified by label; the same text
+    # never lands on both sides.
+    validation_fraction: float = 0.2
+
+    # Use at most this many rows of the training file, drawn with --seed; for a quick try.
+    limit: int | None = None
+
+    # Character encoding of CSV and JSON lines files, by its Python name, such as cp1252.
+    encoding: str = "utf-8"
+
+    def __post_init__(self):
+        _check(self, "label_columns", len(self.label_columns) > 0, "name at least one column")
+        _check(
+            self,
+            "label_columns",
+            len(set(self.label_columns)) == len(self.label_columns),
+            "name each column once",
+        )
+        _check(
+            self, "validation_fraction", 0 < self.validation_fraction < 1, "be above 0 and below 1"
+        )
+        _check(self, "limit", self.limit is None or self.limit > 0, "be above 0")
+        _check_choice(self, "task", ("auto", *TASKS))
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """What the model is. Saved beside the weights: it alone can rebuild the graph they fit."""
+
+    # Pretrained base: minilm, a directory, or a name on the Hugging Face hub.
+    base: str = "minilm"
+
+    # Train the head alone. Far faster, and hard to overfit; a few points less accurate.
+    freeze_base: bool = False
+
+    # Freeze the embeddings and this many blocks above them, counted from the bottom, where the
+    # features are the most general.
+    freeze_layers: int = 0
+
+    # Freeze the embeddings: they hold a large part of the weights, and rare words keep their
+    # pretrained vectors.
+    freeze_embeddings: bool = False
+
+    # linear: the output layer alone. classification: Dense-ReLU-Dropout before it. mlp: Dropout,
+    # then Dense-BatchNormalization-ReLU for each of --hidden-units; made for a frozen base.
+    head: Head = "mlp"
+
+    # Widths of the head's hidden layers, in units. Default: the base's width, twice for mlp and
+    # once for classification.
+    hidden_units: tuple[int, ...] | None = None
+
+    # Share of the head's features set to zero in training, 0 to below 1, against overfitting.
+    dropout: float = 0.15
+
+    # Factor of the L2 penalty on the output layer's kernel of the mlp head; 0 is none.
+    l2: float = 0.01
+
+    # How the vectors of the pieces become one: the first, their mean, their maximum, the base's
+    # own pooler, or the last. Default: what the base declares, else cls (last for GPT-2).
+    pooling: Pooling | None = None
+
+    # Word pieces kept of each text, special ones included. Time grows with the texts' own
+    # lengths, not with this: batches are only as long as their longest text.
+    max_length: int = 256
+
+    task: Annotated[TaskName, FromData] = "binary"
+    num_labels: Annotated[int, FromData] = 2
+    target_mean: Annotated[float, FromData] = 0.0
+    target_scale: Annotated[float, FromData] = 1.0
+
+    def __post_init__(self):
+        _check(self, "freeze_layers", self.freeze_layers >= 0, "be 0 or above")
+        _check_choice(self, "head", typing.get_args(Head))
+        if self.pooling is not None:
+            _check_choice(self, "pooling", typing.get_args(Pooling))
+        _check(self, "dropout", 0 <= self.dropout < 1, "be at least 0 and below 1")
+        _check(self, "l2", self.l2 >= 0, "be 0 or above")
+        _check(self, "max_length", self.max_length >= 4, "be at least 4")
+        _check_choice(self, "task", TASKS)
+        _check(self, "num_labels", self.num_labels >= TASKS[self.task].min_labels, "fit the task")
+        _check(self, "target_scale", self.target_scale > 0, "be above 0")
+        if self.hidden_units is not None:
+            _check(self, "hidden_units", min(self.hidden_units, default=1) > 0, "be above 0")
+            allowed = {
+                "linear": (len(self.hidden_units) == 0, "be left out with --head linear"),
+                "classification": (
+                    len(self.hidden_units) == 1,
+                    "be one width with --head classification",
+                ),
+                "mlp": (len(self.hidden_units) >= 1, "be at least one width with --head mlp"),
+            }
+            _check(self, "hidden_units", *allowed[self.head])
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How the weights are found; nothing here is needed to use them."""
+
+    # Passes over the training rows.
+    epochs: int = 3
+
+    # Texts per step. More needs more memory and, in general, a higher learning rate.
+    batch_size: int = 16
+
+    # Highest step size of Adam; rises over the first tenth of the steps, then falls to 0.
+    # Default: 1e-2 when the base is frozen, else 5e-5, since larger steps undo the pretraining.
+    learning_rate: float | None = None
+
+    # Number format of the products. mixed_bfloat16 and mixed_float16 save memory, and time on
+    # hardware made for them; weights and losses stay float32.
+    precision: Precision = "float32"
+
+    # Fixes the split, the order of the rows, new weights and dropout.
+    seed: int = 0
+
+    def __post_init__(self):
+        _check(self, "epochs", self.epochs > 0, "be above 0")
+        _check(self, "batch_size", self.batch_size > 0, "be above 0")
+        _check(
+            self,
+            "learning_rate",
+            self.learning_rate is None or self.learning_rate > 0,
+            "be above 0",
+        )
+        _check_choice(self, "precision", typing.get_args(Precision))
+        _check(self, "seed", 0 <= self.seed < 2**32, "be at least 0 and below 2^32")
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig:
+    """From a file of texts and labels to a classifier under saved_weights/.
+
+    --config FILE.json is read first, if given; flags override it.
+    """
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+
+    # Directory to write the run to. Default: saved_weights/DATA-BASE, numbered if taken.
+    output: str | None = None
+
+    # Replace the run that --output holds, once the new one is complete.
+    overwrite: bool = False
+
+
+def to_json(config: Any) -> str:
+    """The config as indented JSON text; `from_json` reads it back to an equal config."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def read_json(config_class: type, path: str | Path) -> Any:
+    """Read a config of `config_class` from a JSON file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: it is not JSON, has an unknown key, or a value that does not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no config file {str(path)!r}.")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}.") from None
+    try:
+        return from_dict(config_class, values)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def from_dict(config_class: type, values: Any, where: str = "") -> Any:
+    """Build a config from nested dictionaries; keys left out keep their defaults.
+
+    Raises:
+        InputError: an unknown key (the nearest name is given) or a value of another type.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"Expected an object of settings{where}. Received: {values!r}.")
+    hints = typing.get_type_hints(config_class)
+    unknown = [key for key in values if key not in hints]
+    if unknown:
+        raise InputError(
+            f"Unknown key {unknown[0]!r}{where}.{did_you_mean(unknown[0], hints)} "
+            f"Known keys: {', '.join(hints)}."
+        )
+    return config_class(**{key: _convert(hints[key], values[key], key) for key in values})
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    """Check one JSON value against a field's type; a list becomes a tuple, an int a float."""
+    if dataclasses.is_dataclass(hint):
+        return from_dict(hint, value, f" in {key!r}")
+    is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    options = typing.get_args(hint) if is_union else (hint,)
+    for option in options:
+        if option is type(None) and value is None:
+            return None
+        if typing.get_origin(option) is tuple and isinstance(value, list):
+            item = typing.get_args(option)[0]
+            return tuple(_convert(item, part, key) for part in value)
+        if typing.get_origin(option) is Literal and isinstance(value, str):
+            return value  # the dataclass checks the choice and names the nearest
+        if option is float and type(value) in (int, float):
+            return float(value)
+        if type(value) is option:
+            return value
+    expected = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+    raise InputError(f"`{key}` must be {expected}. Received: {key}={value!r}.")
+
+
+def _check(config: Any, name: str, holds: bool, requirement: str) -> None:
+    if not holds:
+        raise InputError(
+            f"`{name}` must {requirement}. Received: {name}={getattr(config, name)!r}."
+        )
+
+
+def _check_choice(config: Any, name: str, choices: typing.Iterable[str]) -> None:
+    choices, value = tuple(choices), getattr(config, name)
+    if value not in choices:
+        raise InputError(
+            f"`{name}` must be one of {', '.join(map(repr, choices))}. "
+            f"Received: {name}={value!r}.{did_you_mean(str(value), choices)}"
+        )

@@ -1,0 +1,1 @@
+"""Words to batches; knows nothing of models."""

@@ -1,0 +1,69 @@
+"""The words half of a run: files to examples, split, with labels found and checked.
+
+Imports no TensorFlow, so that a wrong column name is answered at once.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from kerasbert.config import DataConfig
+from kerasbert.data.examples import Examples, read_examples
+from kerasbert.data.labels import Labels, find_labels
+from kerasbert.data.splitting import split
+from kerasbert.errors import InputError
+
+SAMPLE = Path(__file__).parent / "sample.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Examples to train on, to validate on and, perhaps, to test on, and what the labels mean."""
+
+    train: Examples
+    validation: Examples
+    test: Examples | None
+    labels: Labels
+    is_sample: bool = False
+
+
+def read_dataset(config: DataConfig, seed: int = 0) -> Dataset:
+    """Read, check and split what `config` names; the packaged sample where it names no file.
+
+    Raises:
+        FileNotFoundError: a file that is not there.
+        InputError: a file, row or cell that cannot be used; the message names it.
+    """
+    train = _read(config.train or SAMPLE, config)
+    if config.limit is not None and config.limit < len(train):
+        chosen = np.random.default_rng(seed).permutation(len(train))[: config.limit]
+        train = train.take(np.sort(chosen))
+    labels = find_labels(train, config.task)
+    targets = labels.encode(train)
+    if config.validation is not None:
+        validation = _read(config.validation, config)
+        labels.encode(validation)
+    else:
+        kept, held_out = split(train, targets, config.validation_fraction, seed)
+        if len(held_out) == 0 or len(kept) == 0:
+            raise InputError(
+                f"{train.source}: {len(train)} rows are too few, or too alike, to hold out "
+                f"{config.validation_fraction:.0%} for validation. Name a file with --validation."
+            )
+        train, validation = train.take(kept), train.take(held_out)
+    test = None
+    if config.test is not None:
+        test = _read(config.test, config)
+        labels.encode(test)
+    return Dataset(train, validation, test, labels, is_sample=config.train is None)
+
+
+def _read(path: str | Path, config: DataConfig) -> Examples:
+    return read_examples(
+        path,
+        text_column=config.text_column,
+        pair_column=config.pair_column,
+        label_columns=config.label_columns,
+        encoding=config.encoding,
+    )

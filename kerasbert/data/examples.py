@@ -1,0 +1,129 @@
+"""Texts and label cells, read by column name and kept as words; numbers come later."""
+
+import dataclasses
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasbert.data.tables import Table, open_table
+from kerasbert.errors import InputError, did_you_mean
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Texts with their labels, all as strings.
+
+    Attributes:
+        texts: one per example, never empty.
+        pairs: the second texts, or None where there are none.
+        labels: column name to one cell per example; an empty string where the cell was.
+        rows: where each example stands in `source`, as an editor counts.
+        source: the file, for messages.
+    """
+
+    texts: list[str]
+    pairs: list[str] | None
+    labels: dict[str, list[str]]
+    rows: list[int]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Examples":
+        """The examples at `indices`, in that order."""
+
+        def pick(values):
+            return [values[index] for index in indices]
+
+        return dataclasses.replace(
+            self,
+            texts=pick(self.texts),
+            pairs=None if self.pairs is None else pick(self.pairs),
+            labels={column: pick(cells) for column, cells in self.labels.items()},
+            rows=pick(self.rows),
+        )
+
+    def where(self, index: int) -> str:
+        """`"comments.csv, row 7"`, for messages about one example."""
+        return f"{self.source}, row {self.rows[index]}"
+
+
+def read_examples(
+    path: str | Path,
+    *,
+    text_column: str = "text",
+    pair_column: str | None = None,
+    label_columns: Sequence[str] = ("label",),
+    encoding: str = "utf-8",
+) -> Examples:
+    """Read texts and label cells from a CSV, Parquet or JSON lines file.
+
+    Rows whose text is empty or missing are dropped; a `UserWarning` gives their number.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: the file cannot be read, lacks a column, or has no row with a text.
+    """
+    table = open_table(path, encoding)
+    text_at = column_position(table, text_column)
+    pair_at = None if pair_column is None else column_position(table, pair_column)
+    labels_at = {column: column_position(table, column) for column in label_columns}
+
+    texts, pairs, rows = [], [], []
+    labels: dict[str, list[str]] = {column: [] for column in label_columns}
+    num_empty = 0
+    for number, values in table.rows():
+        text = cell_text(values[text_at])
+        if not text.strip():
+            num_empty += 1
+            continue
+        texts.append(text)
+        pairs.append("" if pair_at is None else cell_text(values[pair_at]))
+        rows.append(number)
+        for column, position in labels_at.items():
+            labels[column].append(cell_text(values[position]).strip())
+    if num_empty:
+        warnings.warn(
+            f"{table.path}: dropped {num_empty:,} of {num_empty + len(texts):,} rows, "
+            f"because {text_column!r} is empty there.",
+            stacklevel=2,
+        )
+    if not texts:
+        raise InputError(f"{table.path}: every row has an empty {text_column!r}.")
+    return Examples(texts, None if pair_at is None else pairs, labels, rows, str(table.path))
+
+
+def read_texts(
+    table: Table, text_column: str, pair_column: str | None
+) -> Iterator[tuple[list[Any], str, str | None]]:
+    """Yield every row of a table with its text and its second text, empty ones included."""
+    text_at = column_position(table, text_column)
+    pair_at = None if pair_column is None else column_position(table, pair_column)
+    for _, values in table.rows():
+        pair = None if pair_at is None else cell_text(values[pair_at])
+        yield values, cell_text(values[text_at]), pair
+
+
+def column_position(table: Table, column: str) -> int:
+    """Where `column` stands among the table's columns; an `InputError` names the nearest."""
+    if column not in table.columns:
+        raise InputError(
+            f"{table.path} has no column {column!r}.{did_you_mean(column, table.columns)} "
+            f"Its columns: {', '.join(map(repr, table.columns))}."
+        )
+    return table.columns.index(column)
+
+
+def cell_text(value: Any) -> str:
+    """A cell as a string: nothing for a missing one, `"1"` for 1, 1.0 and true alike."""
+    if value is None or value != value:  # NaN is the one value that differs from itself
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

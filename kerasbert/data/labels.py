@@ -1,0 +1,212 @@
+"""Label names and columns of numbers: which is which, and whether the cells make sense."""
+
+import collections
+import dataclasses
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from kerasbert.data.examples import Examples
+from kerasbert.errors import InputError, did_you_mean
+from kerasbert.tasks import TASKS, UNKNOWN
+
+# A column in which this share of the cells is 0 or 1 is meant as a 0/1 column.
+_MOSTLY = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """What the model's output columns mean.
+
+    Attributes:
+        task: a key of `kerasbert.tasks.TASKS`.
+        columns: the files' label columns.
+        names: one name per output column.
+        thresholds: one per output column, 0 to 1, for binary (where the second one decides) and
+            multilabel; None for the other tasks.
+    """
+
+    task: str
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    thresholds: tuple[float, ...] | None = None
+
+    def encode(self, examples: Examples) -> np.ndarray:
+        """Label cells to numbers.
+
+        Returns:
+            Class numbers, int32 of shape (n,), for binary and multiclass; 0, 1 or `UNKNOWN`,
+            float32 of shape (n, labels), for multilabel; scores, float32 of shape (n,), for
+            regression.
+
+        Raises:
+            InputError: a cell that does not fit, or a label that was not there in training.
+        """
+        if self.task == "multilabel":
+            columns = [_encode_zero_one(examples, column) for column in self.columns]
+            return np.array(columns, dtype=np.float32).T
+        if self.task == "regression":
+            return _encode_scores(examples, self.columns[0])
+        return self._encode_classes(examples)
+
+    def decode(self, outputs: np.ndarray) -> list[Any]:
+        """Model outputs of shape (n, labels) to one decision each.
+
+        Returns:
+            Label names; lists of label names for multilabel; floats for regression.
+        """
+        decisions = TASKS[self.task].decide(outputs, self.thresholds)
+        if self.task == "regression":
+            return decisions.tolist()
+        if self.task == "multilabel":
+            return [
+                [name for name, is_on in zip(self.names, row, strict=True) if is_on]
+                for row in decisions
+            ]
+        return [self.names[number] for number in decisions]
+
+    def _encode_classes(self, examples: Examples) -> np.ndarray:
+        column = self.columns[0]
+        numbers = {name: number for number, name in enumerate(self.names)}
+        encoded = np.empty(len(examples), dtype=np.int32)
+        for index, cell in enumerate(examples.labels[column]):
+            if cell not in numbers:
+                problem = f"the label {cell!r} was not there in training" if cell else "no label"
+                raise InputError(
+                    f"{examples.where(index)}, column {column!r}: {problem}."
+                    f"{did_you_mean(cell, self.names)} Expected one of "
+                    f"{', '.join(map(repr, self.names[:20]))}."
+                )
+            encoded[index] = numbers[cell]
+        return encoded
+
+
+def find_labels(examples: Examples, task: str = "auto") -> Labels:
+    """Read the task, where it is `"auto"`, and the label names off the training examples.
+
+    Raises:
+        InputError: one class only, a class that is there once only, or cells that do not fit.
+    """
+    columns = tuple(examples.labels)
+    task = _guess_task(examples) if task == "auto" else task
+    if task == "multilabel":
+        _check_multilabel(examples)
+        return Labels(task, columns, columns, (0.5,) * len(columns))
+    if len(columns) > 1:
+        raise InputError(
+            f"--task {task} needs one label column. Received: {', '.join(map(repr, columns))}. "
+            "Several 0/1 columns are --task multilabel."
+        )
+    if task == "regression":
+        if np.ptp(_encode_scores(examples, columns[0])) == 0:
+            raise InputError(f"{examples.source}: all scores in {columns[0]!r} are the same.")
+        return Labels(task, columns, columns)
+    names = _class_names(examples, columns[0])
+    if task == "binary" and len(names) != 2:
+        first = examples.labels[columns[0]].index(names[-1])
+        raise InputError(
+            f"{examples.source}: --task binary needs two different values in column "
+            f"{columns[0]!r}, found {len(names)}: {', '.join(map(repr, names[:10]))} "
+            f"(the last one first in row {examples.rows[first]})."
+        )
+    return Labels(task, columns, names, (0.5, 0.5) if task == "binary" else None)
+
+
+def _guess_task(examples: Examples) -> str:
+    if len(examples.labels) > 1:
+        return "multilabel"
+    ((column, cells),) = examples.labels.items()
+    counts = collections.Counter(cells)
+    share = (counts["0"] + counts["1"]) / len(cells)
+    odd = [cell for cell in counts if cell and not _is_integer(cell)]
+    if odd and share >= _MOSTLY:
+        raise InputError(
+            f"{examples.where(cells.index(odd[0]))}, column {column!r}: {odd[0]!r} in a 0/1 "
+            "column. Mend the cell, or name the task with --task."
+        )
+    if odd and all(math.isfinite(_number(cell)) for cell in counts):
+        return "regression"
+    return "binary" if len(counts) == 2 else "multiclass"
+
+
+def _class_names(examples: Examples, column: str) -> tuple[str, ...]:
+    cells = examples.labels[column]
+    counts = collections.Counter(cells)
+    if "" in counts:
+        raise InputError(
+            f"{examples.where(cells.index(''))}, column {column!r}: no label. Fill it in or remove "
+            f"the row ({counts['']:,} of {len(cells):,} rows have none)."
+        )
+    if len(counts) == 1:
+        raise InputError(
+            f"{examples.source}, column {column!r}: the only class is {cells[0]!r}. "
+            "Expected at least two."
+        )
+    once = [name for name, count in counts.items() if count == 1]
+    if once:
+        hint = " If the column holds scores, pass --task regression." if len(once) > 10 else ""
+        raise InputError(
+            f"{examples.where(cells.index(once[0]))}, column {column!r}: the label {once[0]!r} is "
+            f"there once only, so it cannot be both learned and validated. Expected at least two "
+            f"rows; correct, merge or remove it.{hint}"
+        )
+    return tuple(sorted(counts, key=lambda name: (_number(name), name)))
+
+
+def _check_multilabel(examples: Examples) -> None:
+    constant = []
+    for column in examples.labels:
+        known = {value for value in _encode_zero_one(examples, column) if value != UNKNOWN}
+        if len(known) < 2:
+            constant.append(column)
+    if len(constant) == len(examples.labels):
+        raise InputError(
+            f"{examples.source}: no label column holds both 0 and 1. Expected at least one that "
+            f"does. Received: {', '.join(map(repr, constant))}."
+        )
+    if constant:
+        warnings.warn(
+            f"{examples.source}: nothing to learn in {', '.join(map(repr, constant))}: all of its "
+            "known cells are the same.",
+            stacklevel=2,
+        )
+
+
+def _encode_zero_one(examples: Examples, column: str) -> list[float]:
+    encoded = []
+    for index, cell in enumerate(examples.labels[column]):
+        value = UNKNOWN if cell == "" else _number(cell)
+        if value not in (0.0, 1.0, UNKNOWN) or cell.startswith("-"):
+            raise InputError(
+                f"{examples.where(index)}, column {column!r}: expected 0, 1 or nothing (unknown). "
+                f"Received: {cell!r}."
+            )
+        encoded.append(value)
+    return encoded
+
+
+def _encode_scores(examples: Examples, column: str) -> np.ndarray:
+    scores = np.array([_number(cell) for cell in examples.labels[column]], dtype=np.float32)
+    if not np.isfinite(scores).all():
+        index = int(np.flatnonzero(~np.isfinite(scores))[0])
+        raise InputError(
+            f"{examples.where(index)}, column {column!r}: expected a number. "
+            f"Received: {examples.labels[column][index]!r}."
+        )
+    return scores
+
+
+def _number(cell: str) -> float:
+    """The cell as a number; infinity, which sorts last, where it is none."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return math.inf
+    return math.inf if math.isnan(value) else value
+
+
+def _is_integer(cell: str) -> bool:
+    value = _number(cell)
+    return math.isfinite(value) and value == int(value)

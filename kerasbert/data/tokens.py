@@ -1,0 +1,119 @@
+"""Words to numbers: the base's tokenizer, set up once, and ragged arrays of word pieces."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from kerasbert.errors import InputError
+
+_CHUNK = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """Word pieces of n texts, end to end, without padding.
+
+    Attributes:
+        input_ids: piece numbers, int32 of shape (pieces,).
+        token_type_ids: 0 for pieces of the first text and 1 for those of the second, int8 of shape
+            (pieces,).
+        offsets: text i has the pieces from `offsets[i]` up to `offsets[i + 1]`; int64 of shape
+            (n + 1,).
+        pad_id: the piece that stands for nothing.
+        num_truncated: how many texts were longer than the tokenizer's maximum.
+    """
+
+    input_ids: np.ndarray
+    token_type_ids: np.ndarray
+    offsets: np.ndarray
+    pad_id: int
+    num_truncated: int
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Pieces per text, shape (n,)."""
+        return np.diff(self.offsets)
+
+
+class Tokenizer:
+    """A base's tokenizer with a fixed maximum length, safe to call from several threads.
+
+    Args:
+        tokenizer: a fast tokenizer of transformers.
+        max_length: pieces kept of each text, or pair, special ones included; of a pair, the longer
+            text is shortened first.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, max_length: int):
+        self._tokenizer = tokenizer
+        self.max_length = max_length
+        # The library's own object, set up once: transformers' wrapper sets it anew in each call,
+        # which two threads cannot do at the same time.
+        self._backend = tokenizer.backend_tokenizer
+        self._backend.no_padding()
+        self._backend.enable_truncation(max_length, strategy="longest_first")
+        pad = tokenizer.pad_token_id
+        # GPT-2 has no piece for padding; any will do, as it is masked.
+        self._pad_id = pad if pad is not None else (tokenizer.eos_token_id or 0)
+
+    @classmethod
+    def from_directory(cls, directory: str | Path, max_length: int) -> "Tokenizer":
+        """Read the tokenizer of a base, or one that `save` wrote; needs no network."""
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                directory, local_files_only=True, use_fast=True
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"The tokenizer in {directory} cannot be read: {error}") from None
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise InputError(
+                f"The tokenizer in {directory} has no fast version. Expected a tokenizer.json, or "
+                "files that transformers can convert to one."
+            )
+        return cls(tokenizer, max_length)
+
+    def __call__(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Tokens:
+        """Cut texts, or pairs of texts, into word pieces.
+
+        Raises:
+            InputError: a text that is not Unicode (it holds half of a surrogate pair).
+        """
+        ids, segments, lengths, num_truncated = [], [], [], 0
+        for start in range(0, len(texts), _CHUNK):
+            chunk = list(texts[start : start + _CHUNK])
+            if pairs is not None:
+                chunk = list(zip(chunk, pairs[start : start + _CHUNK], strict=True))
+            _check_unicode(chunk, start)
+            for encoding in self._backend.encode_batch(chunk):
+                ids.append(np.array(encoding.ids, dtype=np.int32))
+                segments.append(np.array(encoding.type_ids, dtype=np.int8))
+                lengths.append(len(encoding.ids))
+                num_truncated += bool(encoding.overflowing)
+        return Tokens(
+            input_ids=np.concatenate(ids) if ids else np.zeros(0, np.int32),
+            token_type_ids=np.concatenate(segments) if segments else np.zeros(0, np.int8),
+            offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
+            pad_id=self._pad_id,
+            num_truncated=num_truncated,
+        )
+
+    def save(self, directory: str | Path) -> None:
+        """Write the tokenizer's own files, by which `from_directory` reads it."""
+        self._tokenizer.save_pretrained(directory)
+
+
+def _check_unicode(chunk: list, start: int) -> None:
+    for index, item in enumerate(chunk):
+        try:
+            "".join(item).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"Text number {start + index + 1} is not Unicode: {error.reason} at character "
+                f"{error.start + 1}."
+            ) from None

@@ -1,0 +1,78 @@
+"""`python -m kerasbert.evaluate`: a trained classifier against labelled examples."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from kerasbert import _cli, _runtime
+from kerasbert.config import DataConfig, from_dict
+from kerasbert.data.examples import read_examples
+from kerasbert.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+    """The report of a run on a file of labelled texts, printed and written as JSON."""
+
+    # Directory that `python -m kerasbert.fit` wrote.
+    run: tyro.conf.Positional[str]
+
+    # File of texts and labels (.csv, .parquet, .jsonl), with the columns of the training file.
+    test: tyro.conf.Positional[str]
+
+    # JSON file to write. Default: evaluation_NAME.json in the run's directory.
+    output: str | None = None
+
+    # Column with the text. Default: the one the model was trained on.
+    text_column: str | None = None
+
+    # Column with the second text. Default: the one the model was trained on.
+    pair_column: str | None = None
+
+    # Character encoding of CSV and JSON lines files.
+    encoding: str = "utf-8"
+
+
+def main(args: list[str]) -> None:
+    """Score as `args` say, print the report and write it."""
+    config = _cli.parse(EvaluateConfig, "evaluate", args)
+    data = _data_config(Path(config.run))
+    examples = read_examples(
+        config.test,
+        text_column=config.text_column or data.text_column,
+        pair_column=config.pair_column or data.pair_column,
+        label_columns=data.label_columns,
+        encoding=config.encoding,
+    )
+
+    _runtime.quiet()
+    from kerasbert.inference import load
+    from kerasbert.metrics import build_report, report_table
+
+    classifier = load(config.run)
+    targets = classifier.run.labels.encode(examples)
+    outputs = classifier.outputs(examples.texts, examples.pairs)
+    report = build_report(classifier.run.labels, targets, outputs)
+    Console().print(report_table(report, Path(config.test).name), highlight=False)
+    output = Path(config.output or Path(config.run, f"evaluation_{Path(config.test).stem}.json"))
+    text = json.dumps({"test": report}, indent=2, ensure_ascii=False, allow_nan=False)
+    output.write_text(text + "\n", encoding="utf-8")
+    print(f"wrote {output}")
+
+
+def _data_config(run: Path) -> DataConfig:
+    """The columns a run was trained on, read without loading its weights."""
+    if not run.is_dir():
+        raise FileNotFoundError(f"There is no run {str(run)!r}.")
+    try:
+        metadata = json.loads((run / "metadata.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"{run} is no run: it has no metadata.json that can be read.") from None
+    return from_dict(DataConfig, metadata["fit"]["data"])
+
+
+if __name__ == "__main__":
+    _cli.run(main)

@@ -1,0 +1,114 @@
+"""The one name a service imports: texts in, labels and probabilities out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasbert import saving
+from kerasbert.errors import InputError
+from kerasbert.models.classifier import build_forward
+from kerasbert.scoring import score
+
+
+class Classifier:
+    """A trained classifier. Safe to call from several threads.
+
+    A text has the same probabilities alone and in a batch, up to 1e-5.
+
+    Args:
+        run: from `kerasbert.fit_classifier` or `kerasbert.saving.load`.
+
+    Attributes:
+        labels: names of the output columns.
+        task: `"binary"`, `"multiclass"`, `"multilabel"` or `"regression"`.
+        thresholds: one per label for binary (where the second decides) and multilabel, else None.
+
+    Example:
+        >>> classifier = kerasbert.load("saved_weights/sample-minilm")
+        >>> classifier.predict(["Thank you, that was kind."])
+        ['civil']
+    """
+
+    def __init__(self, run: saving.Run):
+        self.run = run
+        self.labels = list(run.labels.names)
+        self.task = run.labels.task
+        self.thresholds = run.labels.thresholds
+        self._names = [tensor.name for tensor in run.model.inputs]
+        self._forward = build_forward(run.model)
+
+    def predict_proba(
+        self, texts: Sequence[str], text_pairs: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """Probabilities of each label.
+
+        Args:
+            texts: strings; a list, an array or a pandas Series.
+            text_pairs: the second texts of sentence pairs, as many as `texts`.
+
+        Returns:
+            float32 of shape (texts, labels). Rows add up to 1, except for multilabel, where each
+            column stands for itself.
+
+        Raises:
+            InputError: not a list of strings, lists of unequal length, or a regression model.
+        """
+        if self.task == "regression":
+            raise InputError("A regression model has scores and no probabilities: call predict.")
+        return self.outputs(texts, text_pairs)
+
+    def predict(self, texts: Sequence[str], text_pairs: Sequence[str] | None = None) -> list[Any]:
+        """Decide with the thresholds kept with the model.
+
+        Args:
+            texts: strings; a list, an array or a pandas Series.
+            text_pairs: the second texts of sentence pairs, as many as `texts`.
+
+        Returns:
+            One entry per text: a label name; for multilabel a list of label names, perhaps empty;
+            for regression a float.
+        """
+        return self.run.labels.decode(self.outputs(texts, text_pairs))
+
+    def outputs(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> np.ndarray:
+        """Probabilities or, for regression, scores, of shape (texts, labels)."""
+        texts = _strings(texts, "texts")
+        if text_pairs is not None:
+            text_pairs = _strings(text_pairs, "text_pairs")
+            if len(text_pairs) != len(texts):
+                raise InputError(
+                    f"Expected as many `text_pairs` as `texts`. Received: {len(text_pairs)} and "
+                    f"{len(texts)}."
+                )
+        if not texts:
+            return np.empty((0, len(self.labels)), np.float32)
+        return score(self._forward, self._names, self.run.tokenizer(texts, text_pairs))
+
+
+def load(directory: str | Path) -> Classifier:
+    """Load a run that `python -m kerasbert.fit` wrote; needs no network.
+
+    Args:
+        directory: such as `"saved_weights/sample-minilm"`.
+
+    Raises:
+        FileNotFoundError: there is no such directory.
+        InputError: it is no run, or its weights are not those that were saved, do not fit the
+            config, or do not answer as they did.
+    """
+    return Classifier(saving.load(directory))
+
+
+def _strings(values: Sequence[str], name: str) -> list[str]:
+    if isinstance(values, str):
+        raise InputError(f"`{name}` must be a list of strings. Received: one string; put it in [].")
+    values = list(values)
+    for index, value in enumerate(values):
+        if not isinstance(value, str):
+            raise InputError(
+                f"`{name}` must hold strings. Received: {name}[{index}]={value!r} "
+                f"({type(value).__name__})."
+            )
+    return values

@@ -1,0 +1,121 @@
+"""Model outputs and targets to a report: one dict, for JSON, and one table, for people."""
+
+import math
+from typing import Any
+
+import numpy as np
+import scipy.stats
+import sklearn.metrics
+from rich.table import Table
+
+from kerasbert.data.labels import Labels
+from kerasbert.tasks import TASKS, UNKNOWN
+
+# Probabilities are kept this far from 0 and 1 in the loss, as Keras does.
+_EPSILON = 1e-7
+
+
+def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Any]:
+    """Score n examples.
+
+    Args:
+        labels: what the columns mean, with the thresholds that decide.
+        targets: from `labels.encode`.
+        outputs: probabilities, or scores, of shape (n, labels).
+
+    Returns:
+        For regression: `loss`, `mse`, `pearson`, `spearman`, `count`. Else `loss` (mean
+        cross-entropy), `accuracy` (for multilabel: share of examples all of whose known labels are
+        right), `macro_f1`, `roc_auc` (binary: of the second label; multiclass and multilabel: mean
+        over the labels, each against the rest, that have both kinds of example), `count`, and
+        `labels`: a list of `name`, `precision`, `recall`, `f1`, `support`. What is undefined, such
+        as a ROC AUC over one class, is None.
+    """
+    if labels.task == "regression":
+        return _regression_report(targets, outputs[:, 0])
+    if labels.task == "multilabel":
+        truth, known = targets == 1, targets != UNKNOWN  # (n, labels)
+        decided = TASKS[labels.task].decide(outputs, labels.thresholds) == 1
+        losses = -np.log(np.clip(np.where(truth, outputs, 1 - outputs), _EPSILON, 1))
+        loss = losses[known].mean() if known.any() else math.nan
+    else:
+        classes = np.arange(len(labels.names))
+        truth = targets[:, None] == classes
+        known = np.ones_like(truth)
+        decided = TASKS[labels.task].decide(outputs, labels.thresholds)[:, None] == classes
+        loss = -np.log(np.clip(outputs[truth], _EPSILON, 1)).mean()
+    per_label = [
+        _label_report(name, truth[known[:, column], column], decided[known[:, column], column])
+        for column, name in enumerate(labels.names)
+    ]
+    ranked = [len(labels.names) - 1] if labels.task == "binary" else range(len(labels.names))
+    areas = [
+        sklearn.metrics.roc_auc_score(truth[known[:, column], column],
+                                      outputs[known[:, column], column])
+        for column in ranked
+        if len(np.unique(truth[known[:, column], column])) == 2
+    ]  # fmt: skip
+    return {
+        "loss": _finite(loss),
+        "accuracy": _finite(((truth == decided) | ~known).all(axis=1).mean()),
+        "macro_f1": _finite(np.mean([label["f1"] for label in per_label])),
+        "roc_auc": _finite(np.mean(areas)) if areas else None,
+        "count": len(targets),
+        "labels": per_label,
+    }
+
+
+def report_table(report: dict[str, Any], title: str) -> Table:
+    """The report as a table of one row per label, with the totals below it."""
+    if "mse" in report:
+        table = Table("Pearson", "Spearman", "mean squared error", "rows", title=title)
+        table.add_row(*(_show(report[key]) for key in ("pearson", "spearman", "mse", "count")))
+        return table
+    caption = (
+        f"accuracy {_show(report['accuracy'])}   macro F1 {_show(report['macro_f1'])}   "
+        f"ROC AUC {_show(report['roc_auc'])}   loss {_show(report['loss'])}   "
+        f"{report['count']:,} rows"
+    )
+    table = Table(title=title, caption=caption, caption_justify="left")
+    table.add_column("label", overflow="fold")
+    for column in ("precision", "recall", "F1", "support"):
+        table.add_column(column, justify="right")
+    for label in report["labels"]:
+        numbers = (label[key] for key in ("precision", "recall", "f1", "support"))
+        table.add_row(label["name"], *map(_show, numbers))
+    return table
+
+
+def _label_report(name: str, truth: np.ndarray, decided: np.ndarray) -> dict[str, Any]:
+    precision, recall, f1, _ = sklearn.metrics.precision_recall_fscore_support(
+        truth, decided, average="binary", zero_division=0
+    )
+    return {
+        "name": name,
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "support": int(truth.sum()),
+    }
+
+
+def _regression_report(targets: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    error = float(np.mean((targets - scores) ** 2))
+    varies = len(targets) > 1 and np.ptp(targets) > 0 and np.ptp(scores) > 0
+    return {
+        "loss": error,
+        "mse": error,
+        "pearson": _finite(scipy.stats.pearsonr(targets, scores)[0]) if varies else None,
+        "spearman": _finite(scipy.stats.spearmanr(targets, scores)[0]) if varies else None,
+        "count": len(targets),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _show(value: float | int | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

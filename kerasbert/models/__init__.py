@@ -1,0 +1,1 @@
+"""Piece numbers to probabilities; knows nothing of files of text."""

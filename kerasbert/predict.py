@@ -1,0 +1,173 @@
+"""`python -m kerasbert.predict`: a trained classifier over a file, or over a text."""
+
+import csv
+import dataclasses
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+
+from kerasbert import _cli, _runtime
+from kerasbert.data.examples import cell_text, column_position, read_texts
+from kerasbert.data.tables import Table, open_table
+from kerasbert.errors import InputError
+
+_CHUNK = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictConfig:
+    """Predictions for a file, written to another, or for a text, written to the screen."""
+
+    # Directory that `python -m kerasbert.fit` wrote.
+    run: tyro.conf.Positional[str]
+
+    # File of texts (.csv, .parquet, .jsonl).
+    input: tyro.conf.Positional[str | None] = None
+
+    # CSV file to write: all columns of the input, `prediction`, and a `probability_LABEL` per
+    # label.
+    output: str | None = None
+
+    # Texts to classify on the screen, instead of a file.
+    text: tuple[str, ...] = ()
+
+    # The second texts, for a model of sentence pairs; as many as --text.
+    pair: tuple[str, ...] = ()
+
+    # Column with the text. Default: the one the model was trained on.
+    text_column: str | None = None
+
+    # Column with the second text. Default: the one the model was trained on.
+    pair_column: str | None = None
+
+    # Character encoding of CSV and JSON lines files.
+    encoding: str = "utf-8"
+
+    # Replace the file that --output names.
+    overwrite: bool = False
+
+
+def main(args: list[str]) -> None:
+    """Predict as `args` say."""
+    config = _cli.parse(PredictConfig, "predict", args)
+    if bool(config.text) == (config.input is not None):
+        raise InputError("Expected either an input file or --text.")
+    table = None
+    if config.input is not None:
+        table = open_table(config.input, config.encoding)
+        _check_output(config)
+
+    _runtime.quiet()
+    from kerasbert.inference import load
+
+    classifier = load(config.run)
+    if table is not None:
+        _predict_table(classifier, table, config)
+        return
+    pairs = list(config.pair) or None
+    _check_pairs(classifier, pairs is not None, "--pair")
+    for text, row in zip(config.text, _predict(classifier, list(config.text), pairs), strict=True):
+        columns = zip(_columns(classifier), row, strict=True)
+        print("  ".join(f"{name}={value}" for name, value in columns), repr(text), sep="  ")
+
+
+def _predict_table(classifier, table: Table, config: PredictConfig) -> None:
+    trained_on = classifier.run.fit.get("data", {})
+    text_column = config.text_column or trained_on.get("text_column", "text")
+    pair_column = config.pair_column or trained_on.get("pair_column")
+    _check_pairs(classifier, pair_column is not None, "--pair-column")
+    column_position(table, text_column)
+    columns = _columns(classifier)
+    if taken := [name for name in columns if name in table.columns]:
+        raise InputError(
+            f"{table.path} has a column {taken[0]!r} already, which the output would have twice. "
+            "Rename it first."
+        )
+    output = Path(config.output)
+    # Written beside its place: a reader sees all of it or none.
+    partial = output.with_name(f".{output.name}.{os.getpid()}")
+    num_empty = 0
+    try:
+        with (
+            open(partial, "w", encoding="utf-8", newline="") as file,
+            Progress(console=Console(stderr=True), transient=True) as progress,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([*table.columns, *columns])
+            bar = progress.add_task("rows", total=None)
+            for chunk in _chunks(read_texts(table, text_column, pair_column)):
+                is_empty = [not text.strip() for _, text, _ in chunk]
+                num_empty += sum(is_empty)
+                filled = [row for row, empty in zip(chunk, is_empty, strict=True) if not empty]
+                pairs = None if pair_column is None else [pair for _, _, pair in filled]
+                found = iter(_predict(classifier, [text for _, text, _ in filled], pairs))
+                for (values, _, _), empty in zip(chunk, is_empty, strict=True):
+                    cells = [""] * len(columns) if empty else next(found)
+                    writer.writerow([*map(cell_text, values), *cells])
+                progress.advance(bar, len(chunk))
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+    if num_empty:
+        print(
+            f"warning: {table.path}: no prediction for {num_empty:,} rows whose "
+            f"{text_column!r} is empty.",
+            file=sys.stderr,
+        )
+    print(f"wrote {output}")
+
+
+def _predict(classifier, texts: list[str], pairs: list[str] | None) -> list[list[Any]]:
+    """One row per text: the decision, and its probabilities where the task has any."""
+    if classifier.task == "regression":
+        return [[f"{value:.6g}"] for value in classifier.predict(texts, pairs)]
+    outputs = classifier.predict_proba(texts, pairs)
+    decisions = classifier.run.labels.decode(outputs)
+    if classifier.task == "multilabel":
+        decisions = ["|".join(names) for names in decisions]
+    return [
+        [decision, *(f"{value:.6f}" for value in row)]
+        for decision, row in zip(decisions, outputs, strict=True)
+    ]
+
+
+def _columns(classifier) -> list[str]:
+    if classifier.task == "regression":
+        return ["prediction"]
+    return ["prediction", *(f"probability_{label}" for label in classifier.labels)]
+
+
+def _check_pairs(classifier, given: bool, flag: str) -> None:
+    wanted = bool(classifier.run.fit.get("data", {}).get("pair_column"))
+    if wanted and not given:
+        raise InputError(f"The model was trained on pairs of texts. Give the second with {flag}.")
+    if given and not wanted:
+        raise InputError(f"The model was trained on single texts. Leave out {flag}.")
+
+
+def _check_output(config: PredictConfig) -> None:
+    if config.output is None:
+        raise InputError("Expected --output FILE.csv beside an input file.")
+    output = Path(config.output)
+    if output.suffix.lower() != ".csv":
+        raise InputError(f"`output` must end in .csv. Received: output={config.output!r}.")
+    if output.exists() and not config.overwrite:
+        raise InputError(f"{output} exists already. Name another, or pass --overwrite.")
+    if not output.absolute().parent.is_dir():
+        raise FileNotFoundError(f"There is no directory {str(output.parent)!r} to write to.")
+
+
+def _chunks(rows: Iterator) -> Iterator[list]:
+    while chunk := list(itertools.islice(rows, _CHUNK)):
+        yield chunk
+
+
+if __name__ == "__main__":
+    _cli.run(main)

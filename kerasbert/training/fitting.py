@@ -1,0 +1,134 @@
+"""Dataset to trained classifier."""
+
+import dataclasses
+
+import keras
+import numpy as np
+from rich.console import Console
+
+from kerasbert.config import FitConfig, ModelConfig
+from kerasbert.data.batches import training_batches, validation_batches
+from kerasbert.data.dataset import Dataset, read_dataset
+from kerasbert.data.tokens import Tokenizer, Tokens
+from kerasbert.metrics import build_report
+from kerasbert.models.base import find_base, read_encoder_config
+from kerasbert.models.classifier import (
+    build_classifier,
+    build_forward,
+    compile_classifier,
+    default_learning_rate,
+    freezing_table,
+    resolve_model_config,
+)
+from kerasbert.saving import Run
+from kerasbert.scoring import score
+from kerasbert.training.callbacks import FreezingProof, ProgressBars, StopAtNaN
+
+
+def fit_classifier(
+    config: FitConfig, dataset: Dataset | None = None, *, console: Console | None = None
+) -> Run:
+    """Train a classifier and score it.
+
+    Args:
+        config: what to do. `output` and `overwrite` are not looked at; see `kerasbert.save`.
+        dataset: examples to use, instead of reading the files that `config.data` names.
+        console: where to show what is frozen, bars and numbers. Default: nothing is shown.
+
+    Returns:
+        The trained model with its config, labels, tokenizer, and a report on `validation` and, if
+        there are test examples, on `test`. Nothing is written to disk.
+
+    Raises:
+        FileNotFoundError, InputError: a file, a setting or the base cannot be used.
+        TrainingError: the loss is no longer a number, or a frozen weight moved.
+
+    Example:
+        >>> run = fit_classifier(FitConfig(model=ModelConfig(freeze_base=True)))
+        >>> round(run.report["validation"]["accuracy"], 1)
+        0.8
+    """
+    console = console or Console(quiet=True)
+    dataset = dataset or read_dataset(config.data, config.train.seed)
+    keras.utils.set_random_seed(config.train.seed)
+
+    targets = dataset.labels.encode(dataset.train)
+    directory = find_base(config.model.base)
+    model_config = resolve_model_config(
+        _with_labels(config.model, dataset, targets), read_encoder_config(directory), directory
+    )
+    tokenizer = Tokenizer.from_directory(directory, model_config.max_length)
+    model = build_classifier(model_config, dtype=config.train.precision)
+    names = [tensor.name for tensor in model.inputs]
+    tokens = tokenizer(dataset.train.texts, dataset.train.pairs)
+    validation_tokens = tokenizer(dataset.validation.texts, dataset.validation.pairs)
+    validation_targets = dataset.labels.encode(dataset.validation)
+
+    batch_size = config.train.batch_size
+    batches = training_batches(
+        tokens, targets, names, batch_size=batch_size, seed=config.train.seed
+    )
+    num_steps = int(batches.cardinality()) * config.train.epochs
+    learning_rate = config.train.learning_rate or default_learning_rate(model)
+    compile_classifier(model, model_config.task, learning_rate=learning_rate, num_steps=num_steps)
+
+    console.print(freezing_table(model))
+    console.print(_describe(dataset, tokens, model_config), highlight=False)
+    console.print(
+        f"{num_steps:,} steps in {config.train.epochs} epochs, batches of {batch_size}, learning "
+        f"rate up to {learning_rate:g}, {config.train.precision}",
+        highlight=False,
+    )
+    model.fit(
+        batches,
+        validation_data=validation_batches(
+            validation_tokens, validation_targets, names, batch_size=2 * batch_size
+        ),
+        epochs=config.train.epochs,
+        verbose=0,
+        callbacks=[FreezingProof(console), StopAtNaN(), ProgressBars(console, len(tokens))],
+    )
+
+    forward = build_forward(model)
+    outputs = score(forward, names, validation_tokens)
+    report = {"validation": build_report(dataset.labels, validation_targets, outputs)}
+    if dataset.test is not None:
+        test_tokens = tokenizer(dataset.test.texts, dataset.test.pairs)
+        outputs = score(forward, names, test_tokens)
+        report["test"] = build_report(dataset.labels, dataset.labels.encode(dataset.test), outputs)
+    settings = dataclasses.replace(
+        config,
+        model=model_config,
+        train=dataclasses.replace(config.train, learning_rate=learning_rate),
+    )
+    return Run(
+        model,
+        model_config,
+        dataset.labels,
+        tokenizer,
+        precision=config.train.precision,
+        fit=dataclasses.asdict(settings),
+        report=report,
+    )
+
+
+def _with_labels(config: ModelConfig, dataset: Dataset, targets: np.ndarray) -> ModelConfig:
+    """The config with what the training labels decide: task, number of outputs, scale of scores."""
+    labels = dataset.labels
+    config = dataclasses.replace(config, task=labels.task, num_labels=len(labels.names))
+    if labels.task == "regression":
+        config = dataclasses.replace(
+            config, target_mean=float(targets.mean()), target_scale=float(targets.std())
+        )
+    return config
+
+
+def _describe(dataset: Dataset, tokens: Tokens, config: ModelConfig) -> str:
+    labels, shown = dataset.labels, ", ".join(dataset.labels.names[:10])
+    return (
+        f"{labels.task}: {shown}{', ...' if len(labels.names) > 10 else ''}\n"
+        f"{len(dataset.train):,} examples to train on, {len(dataset.validation):,} to validate on; "
+        f"word pieces per text: median {np.median(tokens.lengths):.0f}, "
+        f"longest {tokens.lengths.max()}; {tokens.num_truncated / len(tokens):.1%} of the texts "
+        f"cut at {config.max_length}"
+    )
