@@ -62,9 +62,10 @@ def run(main: Callable[[list[str]], None]) -> None:
 
     Exit codes: 0 done, 1 training went wrong, 2 the input cannot be used, 130 interrupted.
     """
-    warnings.showwarning = _show_warning
     try:
-        main(sys.argv[1:])
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            main(sys.argv[1:])
     except (InputError, OSError) as error:
         _stop(error, 2)
     except TrainingError as error:

@@ -1,0 +1,148 @@
+"""Toy bases of every family, made here from nothing: no test touches a network."""
+
+import os
+
+# Read when TensorFlow and transformers are imported, so set before anything else.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import csv
+
+import keras
+import pytest
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, normalizers, pre_tokenizers, processors
+from transformers import AutoConfig, PreTrainedTokenizerFast, TFAutoModel
+
+from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
+
+WORDS = (
+    "[PAD] <pad> [UNK] [CLS] [SEP] the a you are is was this that very not thank kind good great "
+    "helpful nice fool idiot awful bad rude man woman sings plays piano dog cat . , ! ?"
+).split()
+
+# Sizes are odd and all different, so that a swapped axis cannot pass.
+_BERT = {
+    "vocab_size": len(WORDS),
+    "hidden_size": 12,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 37,
+    "max_position_embeddings": 41,
+    "pad_token_id": 0,
+}
+_ROBERTA = _BERT | {"max_position_embeddings": 43, "pad_token_id": 1, "type_vocab_size": 1}
+FAMILIES = {
+    "bert": _BERT,
+    "distilbert": {
+        "vocab_size": len(WORDS),
+        "dim": 12,
+        "n_layers": 3,
+        "n_heads": 2,
+        "hidden_dim": 37,
+        "max_position_embeddings": 41,
+        "pad_token_id": 0,
+    },
+    "albert": _BERT | {"embedding_size": 7, "num_hidden_groups": 1},
+    "electra": _BERT | {"embedding_size": 7},
+    "mpnet": _BERT | {"max_position_embeddings": 43, "pad_token_id": 1},
+    "deberta-v2": _BERT
+    | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 5},
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
+    "gpt2": {
+        "vocab_size": len(WORDS),
+        "n_embd": 12,
+        "n_layer": 3,
+        "n_head": 2,
+        "n_positions": 41,
+        "bos_token_id": 3,
+        "eos_token_id": 4,
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    keras.utils.set_random_seed(7)
+
+
+def encoder_config(family: str):
+    return AutoConfig.for_model(family, **FAMILIES[family])
+
+
+def make_tokenizer(pad: str = "[PAD]") -> PreTrainedTokenizerFast:
+    backend = Backend(models.WordLevel({word: i for i, word in enumerate(WORDS)}, "[UNK]"))
+    backend.normalizer = normalizers.Lowercase()
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", WORDS.index("[CLS]")), ("[SEP]", WORDS.index("[SEP]"))],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token=pad, unk_token="[UNK]", cls_token="[CLS]",
+        sep_token="[SEP]",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def toy_base(tmp_path_factory):
+    """A function from a family to a directory that holds a toy base of it, made once."""
+    made = {}
+
+    def make(family: str = "bert"):
+        if family not in made:
+            directory = tmp_path_factory.mktemp(f"base-{family}")
+            model = TFAutoModel.from_config(encoder_config(family))
+            model.build_in_name_scope()
+            model.save_pretrained(directory)
+            pad = "<pad>" if FAMILIES[family].get("pad_token_id") == 1 else "[PAD]"
+            make_tokenizer(pad).save_pretrained(directory)
+            made[family] = directory
+        return made[family]
+
+    return make
+
+
+def write_csv(path, header, rows):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+    return str(path)
+
+
+POLITE = ("thank", "kind", "good", "great", "helpful", "nice")
+RUDE = ("fool", "idiot", "awful", "bad", "rude", "not")
+
+
+def comments(count: int = 40) -> list[tuple[str, str]]:
+    """Rows of (text, label) that a toy model can learn; no two texts are the same."""
+    rows = []
+    for number in range(count):
+        words, label = ((POLITE, "civil"), (RUDE, "rude"))[number % 2]
+        first, second = words[number // 2 % 6], words[number // 12 % 6]
+        filler = " ".join(["very"] * (number // 2 % 9))
+        rows.append((f"you are {filler} {first} {second} {number}", label))
+    return rows
+
+
+@pytest.fixture
+def comments_csv(tmp_path):
+    return write_csv(tmp_path / "comments.csv", ("text", "label"), comments())
+
+
+def toy_config(base, train=None, **changes) -> FitConfig:
+    """A quick run on a toy base; `changes` are fields of the three configs, wherever they are."""
+    parts = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
+    given = {"base": str(base), "train": train, "max_length": 32, "epochs": 1, "batch_size": 8}
+    given |= changes
+    configs = {
+        part: config_class(
+            **{k: v for k, v in given.items() if k in config_class.__dataclass_fields__}
+        )
+        for part, config_class in parts.items()
+    }
+    return FitConfig(**configs)
