@@ -1,7 +1,9 @@
 """From a config dataclass to flags, and from an exception to one line and an exit code."""
 
 import contextlib
+import dataclasses
 import io
+import os
 import re
 import sys
 import warnings
@@ -10,18 +12,23 @@ from typing import Any
 
 import tyro
 
-from kerasbert.config import read_json
-from kerasbert.errors import InputError, TrainingError
+from kerasbert.config_json import read_config
+from kerasbert.errors import InputError, InputWarning, TrainingError
 
 # Flags carry their field's name alone (--train, not --data.train), and a default of None is left
 # out of the help's choices.
-_STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone)
+_STYLE = (
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.DisallowNone,
+    tyro.conf.PositionalMetavarFromFieldName,
+)
 
 
 def parse(config_class: type, command: str, args: Sequence[str]) -> Any:
     """Read an instance of `config_class` from `args`.
 
-    `--config FILE.json` is read first, wherever it stands, and the flags override it.
+    Where every field has a default, `--config FILE.json` is read first, wherever it stands, and the
+    flags override it.
 
     Args:
         config_class: a frozen dataclass; the comment above each field is its help.
@@ -33,12 +40,13 @@ def parse(config_class: type, command: str, args: Sequence[str]) -> Any:
         SystemExit: with code 0, after `--help` was printed.
     """
     args, default = list(args), None
+    takes_config = all(_has_default(field) for field in dataclasses.fields(config_class))
     for position, arg in enumerate(args):
-        if arg == "--config" or arg.startswith("--config="):
+        if takes_config and (arg == "--config" or arg.startswith("--config=")):
             given = arg.partition("=")[2] if "=" in arg else "".join(args[position + 1 :][:1])
             if not given:
                 raise InputError("`--config` must be followed by a JSON file.")
-            default = read_json(config_class, given)
+            default = read_config(config_class, given)
             del args[position : position + (1 if "=" in arg else 2)]
             break
     printed = io.StringIO()
@@ -66,6 +74,10 @@ def run(main: Callable[[list[str]], None]) -> None:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads us has enough, as `head` does; what is left to print goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (InputError, OSError) as error:
         _stop(error, 2)
     except TrainingError as error:
@@ -75,14 +87,19 @@ def run(main: Callable[[list[str]], None]) -> None:
         sys.exit(130)
 
 
+def _has_default(field: dataclasses.Field) -> bool:
+    missing = dataclasses.MISSING
+    return field.default is not missing or field.default_factory is not missing
+
+
 def _stop(error: Exception, code: int) -> None:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(code)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    # Ours are for the user; those of the libraries below are for their developers.
-    if category is UserWarning and "kerasbert" in filename:
+    # Those of the libraries below are for their developers.
+    if issubclass(category, InputWarning):
         print(f"warning: {message}", file=sys.stderr)
 
 
@@ -92,5 +109,8 @@ def _one_line(box: str) -> str:
     rows = [row.strip(" │") for row in text.splitlines() if not row.startswith(("╭", "╰"))]
     what, *more = re.split(r"─{3,}", " ".join(row for row in rows if row))
     what = re.sub(r"^Error parsing \w+: ", "", what).strip()
-    nearest = re.search(r"Perhaps you meant: (\S+)", " ".join(more))
+    nearest = re.search(
+        r"(?:Perhaps you meant|Arguments similar to \S+): (--[\w-]+)", " ".join(more)
+    )
+    what = re.sub(r"Missing from .*?: (\w+) .*", r"Missing: \1.", what)
     return f"{what}. Did you mean {nearest[1]}?" if nearest else what

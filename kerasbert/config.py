@@ -6,23 +6,29 @@ config.
 """
 
 import dataclasses
-import json
-import types
-import typing
-from pathlib import Path
-from typing import Annotated, Any, Literal
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import tyro
 
 from kerasbert.errors import InputError, did_you_mean
 from kerasbert.tasks import TASKS
 
-Head = Literal["linear", "classification", "mlp"]
-Pooling = Literal["cls", "mean", "max", "pooler", "last"]
-Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
-TaskName = Literal["binary", "multiclass", "multilabel", "regression"]
+HEADS = ("linear", "classification", "mlp")
+POOLINGS = ("cls", "mean", "max", "pooler", "last")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def _one_of(*choices: str) -> Any:
+    """Show a flag's choices in its help; the config checks them, and names the nearest."""
+    return tyro.conf.arg(metavar="{" + ",".join(choices) + "}")
+
+
+_INTEGERS = tyro.conf.arg(metavar="INT [INT ...]")
+_STRINGS = tyro.conf.arg(metavar="STR [STR ...]")
 # Read off the labels, so part of the config and of its JSON, but not a flag.
-FromData = tyro.conf.Suppress
+_FROM_DATA = tyro.conf.Suppress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +54,11 @@ class DataConfig:
 
     # One column of classes or scores, or several 0/1 columns (multilabel; an empty cell there
     # means unknown and counts neither in the loss nor in the metrics).
-    label_columns: tuple[str, ...] = ("label",)
+    label_columns: Annotated[tuple[str, ...], _STRINGS] = ("label",)
 
     # What to predict. auto: several label columns are multilabel, numbers with fractions are
     # regression, two values are binary, more are multiclass.
-    task: Literal["auto", "binary", "multiclass", "multilabel", "regression"] = "auto"
+    task: Annotated[str, _one_of("auto", *TASKS)] = "auto"
 
     # Share of the training rows held out, above 0 and below 1, stratified by label; the same text
     # never lands on both sides.
@@ -65,7 +71,8 @@ class DataConfig:
     encoding: str = "utf-8"
 
     def __post_init__(self):
-        _check(self, "label_columns", len(self.label_columns) > 0, "name at least one column")
+        is_list = not isinstance(self.label_columns, str) and len(self.label_columns) > 0
+        _check(self, "label_columns", is_list, "be a list of at least one column")
         _check(
             self,
             "label_columns",
@@ -99,11 +106,11 @@ class ModelConfig:
 
     # linear: the output layer alone. classification: Dense-ReLU-Dropout before it. mlp: Dropout,
     # then Dense-BatchNormalization-ReLU for each of --hidden-units; made for a frozen base.
-    head: Head = "mlp"
+    head: Annotated[str, _one_of(*HEADS)] = "mlp"
 
     # Widths of the head's hidden layers, in units. Default: the base's width, twice for mlp and
     # once for classification.
-    hidden_units: tuple[int, ...] | None = None
+    hidden_units: Annotated[tuple[int, ...] | None, _INTEGERS] = None
 
     # Share of the head's features set to zero in training, 0 to below 1, against overfitting.
     dropout: float = 0.15
@@ -113,28 +120,35 @@ class ModelConfig:
 
     # How the vectors of the pieces become one: the first, their mean, their maximum, the base's
     # own pooler, or the last. Default: what the base declares, else cls (last for GPT-2).
-    pooling: Pooling | None = None
+    pooling: Annotated[str | None, _one_of(*POOLINGS)] = None
 
     # Word pieces kept of each text, special ones included. Time grows with the texts' own
     # lengths, not with this: batches are only as long as their longest text.
     max_length: int = 256
 
-    task: Annotated[TaskName, FromData] = "binary"
-    num_labels: Annotated[int, FromData] = 2
-    target_mean: Annotated[float, FromData] = 0.0
-    target_scale: Annotated[float, FromData] = 1.0
+    task: Annotated[str, _FROM_DATA] = "binary"
+    num_labels: Annotated[int, _FROM_DATA] = 2
+    target_mean: Annotated[float, _FROM_DATA] = 0.0
+    target_scale: Annotated[float, _FROM_DATA] = 1.0
 
     def __post_init__(self):
         _check(self, "freeze_layers", self.freeze_layers >= 0, "be 0 or above")
-        _check_choice(self, "head", typing.get_args(Head))
+        _check_choice(self, "head", HEADS)
         if self.pooling is not None:
-            _check_choice(self, "pooling", typing.get_args(Pooling))
+            _check_choice(self, "pooling", POOLINGS)
         _check(self, "dropout", 0 <= self.dropout < 1, "be at least 0 and below 1")
-        _check(self, "l2", self.l2 >= 0, "be 0 or above")
+        _check(self, "l2", 0 <= self.l2 < math.inf, "be 0 or above, and finite")
         _check(self, "max_length", self.max_length >= 4, "be at least 4")
         _check_choice(self, "task", TASKS)
-        _check(self, "num_labels", self.num_labels >= TASKS[self.task].min_labels, "fit the task")
-        _check(self, "target_scale", self.target_scale > 0, "be above 0")
+        task = TASKS[self.task]
+        _check(
+            self,
+            "num_labels",
+            task.min_labels <= self.num_labels <= task.max_labels,
+            f"be from {task.min_labels} to {task.max_labels} for {self.task}",
+        )
+        _check(self, "target_mean", math.isfinite(self.target_mean), "be finite")
+        _check(self, "target_scale", 0 < self.target_scale < math.inf, "be above 0, and finite")
         if self.hidden_units is not None:
             _check(self, "hidden_units", min(self.hidden_units, default=1) > 0, "be above 0")
             allowed = {
@@ -164,7 +178,7 @@ class TrainConfig:
 
     # Number format of the products. mixed_bfloat16 and mixed_float16 save memory, and time on
     # hardware made for them; weights and losses stay float32.
-    precision: Precision = "float32"
+    precision: Annotated[str, _one_of(*PRECISIONS)] = "float32"
 
     # Fixes the split, the order of the rows, new weights and dropout.
     seed: int = 0
@@ -178,7 +192,7 @@ class TrainConfig:
             self.learning_rate is None or self.learning_rate > 0,
             "be above 0",
         )
-        _check_choice(self, "precision", typing.get_args(Precision))
+        _check_choice(self, "precision", PRECISIONS)
         _check(self, "seed", 0 <= self.seed < 2**32, "be at least 0 and below 2^32")
 
 
@@ -200,71 +214,6 @@ class FitConfig:
     overwrite: bool = False
 
 
-def to_json(config: Any) -> str:
-    """The config as indented JSON text; `from_json` reads it back to an equal config."""
-    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
-
-
-def read_json(config_class: type, path: str | Path) -> Any:
-    """Read a config of `config_class` from a JSON file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        InputError: it is not JSON, has an unknown key, or a value that does not fit.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no config file {str(path)!r}.")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}.") from None
-    try:
-        return from_dict(config_class, values)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def from_dict(config_class: type, values: Any, where: str = "") -> Any:
-    """Build a config from nested dictionaries; keys left out keep their defaults.
-
-    Raises:
-        InputError: an unknown key (the nearest name is given) or a value of another type.
-    """
-    if not isinstance(values, dict):
-        raise InputError(f"Expected an object of settings{where}. Received: {values!r}.")
-    hints = typing.get_type_hints(config_class)
-    unknown = [key for key in values if key not in hints]
-    if unknown:
-        raise InputError(
-            f"Unknown key {unknown[0]!r}{where}.{did_you_mean(unknown[0], hints)} "
-            f"Known keys: {', '.join(hints)}."
-        )
-    return config_class(**{key: _convert(hints[key], values[key], key) for key in values})
-
-
-def _convert(hint: Any, value: Any, key: str) -> Any:
-    """Check one JSON value against a field's type; a list becomes a tuple, an int a float."""
-    if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, f" in {key!r}")
-    is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
-    options = typing.get_args(hint) if is_union else (hint,)
-    for option in options:
-        if option is type(None) and value is None:
-            return None
-        if typing.get_origin(option) is tuple and isinstance(value, list):
-            item = typing.get_args(option)[0]
-            return tuple(_convert(item, part, key) for part in value)
-        if typing.get_origin(option) is Literal and isinstance(value, str):
-            return value  # the dataclass checks the choice and names the nearest
-        if option is float and type(value) in (int, float):
-            return float(value)
-        if type(value) is option:
-            return value
-    expected = " or ".join(getattr(option, "__name__", str(option)) for option in options)
-    raise InputError(f"`{key}` must be {expected}. Received: {key}={value!r}.")
-
-
 def _check(config: Any, name: str, holds: bool, requirement: str) -> None:
     if not holds:
         raise InputError(
@@ -272,7 +221,7 @@ def _check(config: Any, name: str, holds: bool, requirement: str) -> None:
         )
 
 
-def _check_choice(config: Any, name: str, choices: typing.Iterable[str]) -> None:
+def _check_choice(config: Any, name: str, choices: Iterable[str]) -> None:
     choices, value = tuple(choices), getattr(config, name)
     if value not in choices:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The two ways in which things go wrong that a user can mend, and the nearest right name."""
+"""The ways in which things go wrong that a user can mend, and the nearest right name."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,6 +10,10 @@ class InputError(ValueError):
 
 class TrainingError(RuntimeError):
     """Training went wrong; nothing was saved."""
+
+
+class InputWarning(UserWarning):
+    """What the user gave was used, but perhaps not as meant."""
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -1,16 +1,16 @@
 """`python -m kerasbert.evaluate`: a trained classifier against labelled examples."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import tyro
 from rich.console import Console
 
 from kerasbert import _cli, _runtime
-from kerasbert.config import DataConfig, from_dict
+from kerasbert.config import DataConfig
+from kerasbert.config_json import from_dict
 from kerasbert.data.examples import read_examples
-from kerasbert.errors import InputError
+from kerasbert.run_directory import METADATA, check_run, read_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,19 +58,13 @@ def main(args: list[str]) -> None:
     report = build_report(classifier.run.labels, targets, outputs)
     Console().print(report_table(report, Path(config.test).name), highlight=False)
     output = Path(config.output or Path(config.run, f"evaluation_{Path(config.test).stem}.json"))
-    text = json.dumps({"test": report}, indent=2, ensure_ascii=False, allow_nan=False)
-    output.write_text(text + "\n", encoding="utf-8")
+    write_json(output, {"test": report})
     print(f"wrote {output}")
 
 
 def _data_config(run: Path) -> DataConfig:
     """The columns a run was trained on, read without loading its weights."""
-    if not run.is_dir():
-        raise FileNotFoundError(f"There is no run {str(run)!r}.")
-    try:
-        metadata = json.loads((run / "metadata.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError(f"{run} is no run: it has no metadata.json that can be read.") from None
+    metadata = read_json(check_run(run) / METADATA)
     return from_dict(DataConfig, metadata["fit"]["data"])
 
 

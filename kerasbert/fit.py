@@ -10,12 +10,15 @@ from rich.console import Console
 from kerasbert import _cli, _runtime
 from kerasbert.config import FitConfig
 from kerasbert.data.dataset import read_dataset
+from kerasbert.run_directory import check_output
 
 
 def main(args: list[str]) -> None:
     """Train as `args` say, save the run, and print its report."""
     started = time.perf_counter()
     config = _cli.parse(FitConfig, "fit", args)
+    output = config.output or _free_directory(config)
+    check_output(output, config.overwrite)
     dataset = read_dataset(config.data, config.train.seed)
 
     # Only here, so that --help and a wrong column are answered without waiting for TensorFlow.
@@ -24,8 +27,6 @@ def main(args: list[str]) -> None:
     from kerasbert.metrics import report_table
     from kerasbert.training.fitting import fit_classifier
 
-    output = config.output or _free_directory(config)
-    saving.check_output(output, config.overwrite)
     run = fit_classifier(config, dataset, console=Console(stderr=True))
     saving.save(output, run, overwrite=config.overwrite)
 

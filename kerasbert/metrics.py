@@ -1,6 +1,7 @@
 """Model outputs and targets to a report: one dict, for JSON, and one table, for people."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> di
         cross-entropy), `accuracy` (for multilabel: share of examples all of whose known labels are
         right), `macro_f1`, `roc_auc` (binary: of the second label; multiclass and multilabel: mean
         over the labels, each against the rest, that have both kinds of example), `count`, and
-        `labels`: a list of `name`, `precision`, `recall`, `f1`, `support`. What is undefined, such
-        as a ROC AUC over one class, is None.
+        `labels`: a list of `name`, `precision`, `recall`, `f1`, `support`. A precision or recall
+        that divides by zero is 0, as in scikit-learn; what has no example at all is None.
     """
     if labels.task == "regression":
         return _regression_report(targets, outputs[:, 0])
@@ -57,9 +58,9 @@ def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> di
     ]  # fmt: skip
     return {
         "loss": _finite(loss),
-        "accuracy": _finite(((truth == decided) | ~known).all(axis=1).mean()),
-        "macro_f1": _finite(np.mean([label["f1"] for label in per_label])),
-        "roc_auc": _finite(np.mean(areas)) if areas else None,
+        "accuracy": _mean(((truth == decided) | ~known).all(axis=1)),
+        "macro_f1": _mean([label["f1"] for label in per_label if label["f1"] is not None]),
+        "roc_auc": _mean(areas),
         "count": len(targets),
         "labels": per_label,
     }
@@ -87,6 +88,8 @@ def report_table(report: dict[str, Any], title: str) -> Table:
 
 
 def _label_report(name: str, truth: np.ndarray, decided: np.ndarray) -> dict[str, Any]:
+    if len(truth) == 0:  # no cell of this label is known
+        return {"name": name, "precision": None, "recall": None, "f1": None, "support": 0}
     precision, recall, f1, _ = sklearn.metrics.precision_recall_fscore_support(
         truth, decided, average="binary", zero_division=0
     )
@@ -100,7 +103,7 @@ def _label_report(name: str, truth: np.ndarray, decided: np.ndarray) -> dict[str
 
 
 def _regression_report(targets: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
-    error = float(np.mean((targets - scores) ** 2))
+    error = _finite(np.mean((targets.astype(np.float64) - scores) ** 2))
     varies = len(targets) > 1 and np.ptp(targets) > 0 and np.ptp(scores) > 0
     return {
         "loss": error,
@@ -109,6 +112,10 @@ def _regression_report(targets: np.ndarray, scores: np.ndarray) -> dict[str, Any
         "spearman": _finite(scipy.stats.spearmanr(targets, scores)[0]) if varies else None,
         "count": len(targets),
     }
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float | None:
+    return float(np.mean(values)) if len(values) else None
 
 
 def _finite(value: float) -> float | None:

@@ -81,7 +81,7 @@ def main(args: list[str]) -> None:
 def _predict_table(classifier, table: Table, config: PredictConfig) -> None:
     trained_on = classifier.run.fit.get("data", {})
     text_column = config.text_column or trained_on.get("text_column", "text")
-    pair_column = config.pair_column or trained_on.get("pair_column")
+    pair_column = config.pair_column or classifier.run.pair_column
     _check_pairs(classifier, pair_column is not None, "--pair-column")
     column_position(table, text_column)
     columns = _columns(classifier)
@@ -145,7 +145,7 @@ def _columns(classifier) -> list[str]:
 
 
 def _check_pairs(classifier, given: bool, flag: str) -> None:
-    wanted = bool(classifier.run.fit.get("data", {}).get("pair_column"))
+    wanted = classifier.run.pair_column is not None
     if wanted and not given:
         raise InputError(f"The model was trained on pairs of texts. Give the second with {flag}.")
     if given and not wanted:

@@ -4,6 +4,7 @@ Whoever needs to know how multilabel differs from multiclass asks `TASKS[name]`.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ class Task:
         loss: `"crossentropy"` over classes, `"binary_crossentropy"` per label with `UNKNOWN`
             masked out, or `"mean_squared_error"`.
         min_labels: fewest output columns that make sense.
-        one_label: each example has exactly one of the labels.
+        max_labels: most of them.
         decide: outputs of shape (examples, labels) and thresholds of shape (labels,) to decisions:
             class numbers (examples,), 0 or 1 per label (examples, labels), or scores (examples,).
     """
@@ -30,7 +31,7 @@ class Task:
     activation: str
     loss: str
     min_labels: int
-    one_label: bool
+    max_labels: float
     decide: Callable[[np.ndarray, Sequence[float] | None], np.ndarray]
 
 
@@ -58,9 +59,9 @@ def _threshold_array(thresholds: Sequence[float] | None, num_labels: int) -> np.
 TASKS = {
     task.name: task
     for task in (
-        Task("binary", "softmax", "crossentropy", 2, True, _decide_binary),
-        Task("multiclass", "softmax", "crossentropy", 2, True, _decide_multiclass),
-        Task("multilabel", "sigmoid", "binary_crossentropy", 1, False, _decide_multilabel),
-        Task("regression", "linear", "mean_squared_error", 1, False, _decide_regression),
+        Task("binary", "softmax", "crossentropy", 2, 2, _decide_binary),
+        Task("multiclass", "softmax", "crossentropy", 2, math.inf, _decide_multiclass),
+        Task("multilabel", "sigmoid", "binary_crossentropy", 1, math.inf, _decide_multilabel),
+        Task("regression", "linear", "mean_squared_error", 1, 1, _decide_regression),
     )
 }

@@ -27,7 +27,7 @@ def training_batches(
         tokens: n texts.
         targets: shape (n,) or (n, labels).
         names: of the tensors the model reads.
-        batch_size: the most texts in a batch; batches differ by at most one text.
+        batch_size: the most texts in a batch; all are nearly of one size.
         seed: the same seed gives the same batches in the same order.
 
     Returns:
@@ -70,8 +70,8 @@ def shuffled_buckets(
     """Indices of all texts in batches of about equal length, in random order, each index once.
 
     With lengths 2 9 3 8 and a batch size of 2 the batches are {0, 2} and {1, 3}, whichever first.
-    No batch is a remainder: 17 texts in batches of 16 become 9 and 8, as a batch of one text would
-    teach batch normalisation nonsense.
+    What does not divide is shared out, not left over: 17 texts in batches of 16 become 9 and 8, as
+    a batch of one text would teach batch normalisation nonsense.
     """
     order = random.permutation(len(lengths))
     batches: list[np.ndarray] = []

@@ -36,10 +36,10 @@ def read_dataset(config: DataConfig, seed: int = 0) -> Dataset:
         InputError: a file, row or cell that cannot be used; the message names it.
     """
     train = _read(config.train or SAMPLE, config)
+    labels = find_labels(train, config.task)
     if config.limit is not None and config.limit < len(train):
         chosen = np.random.default_rng(seed).permutation(len(train))[: config.limit]
         train = train.take(np.sort(chosen))
-    labels = find_labels(train, config.task)
     targets = labels.encode(train)
     if config.validation is not None:
         validation = _read(config.validation, config)

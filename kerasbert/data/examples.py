@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kerasbert.data.tables import Table, open_table
-from kerasbert.errors import InputError, did_you_mean
+from kerasbert.errors import InputError, InputWarning, did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read_examples(
 ) -> Examples:
     """Read texts and label cells from a CSV, Parquet or JSON lines file.
 
-    Rows whose text is empty or missing are dropped; a `UserWarning` gives their number.
+    Rows whose text is empty or missing are dropped; an `InputWarning` gives their number.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -85,11 +85,12 @@ def read_examples(
         pairs.append("" if pair_at is None else cell_text(values[pair_at]))
         rows.append(number)
         for column, position in labels_at.items():
-            labels[column].append(cell_text(values[position]).strip())
+            labels[column].append(_label_text(values[position]))
     if num_empty:
         warnings.warn(
             f"{table.path}: dropped {num_empty:,} of {num_empty + len(texts):,} rows, "
             f"because {text_column!r} is empty there.",
+            InputWarning,
             stacklevel=2,
         )
     if not texts:
@@ -122,8 +123,19 @@ def cell_text(value: Any) -> str:
     """A cell as a string: nothing for a missing one, `"1"` for 1, 1.0 and true alike."""
     if value is None or value != value:  # NaN is the one value that differs from itself
         return ""
+    if isinstance(value, bytes):  # Parquet knows text without an encoding
+        return value.decode("utf-8", errors="replace")
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def _label_text(value: Any) -> str:
+    """A label cell, written one way whatever the file's format wrote: 1, 1.0 and True are `"1"`."""
+    text = cell_text(value).strip()
+    if text.lower() in ("true", "false"):
+        return str(int(text.lower() == "true"))
+    whole, _, fraction = text.partition(".")
+    return whole if fraction and not fraction.strip("0") and whole.lstrip("+-").isdigit() else text

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kerasbert.data.examples import Examples
-from kerasbert.errors import InputError, did_you_mean
+from kerasbert.errors import InputError, InputWarning, did_you_mean
 from kerasbert.tasks import TASKS, UNKNOWN
 
 # A column in which this share of the cells is 0 or 1 is meant as a 0/1 column.
@@ -170,6 +170,7 @@ def _check_multilabel(examples: Examples) -> None:
         warnings.warn(
             f"{examples.source}: nothing to learn in {', '.join(map(repr, constant))}: all of its "
             "known cells are the same.",
+            InputWarning,
             stacklevel=2,
         )
 

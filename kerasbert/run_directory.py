@@ -1,0 +1,133 @@
+"""A run's directory: its files, whether one is there, and writing one whole or not at all."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kerasbert.errors import InputError
+
+CONFIG = "config.json"
+LABELS = "labels.json"
+ENCODER_CONFIG = "encoder_config.json"
+TOKENIZER = "tokenizer"
+WEIGHTS = "model.weights.h5"
+METADATA = "metadata.json"
+REPORT = "report.json"
+
+
+def is_run(directory: str | Path) -> bool:
+    """Whether `directory` looks like one that `kerasbert.save` wrote."""
+    return all((Path(directory) / name).is_file() for name in (CONFIG, METADATA, WEIGHTS))
+
+
+def check_run(directory: str | Path) -> Path:
+    """The directory of a run; a `FileNotFoundError` or `InputError` where there is none."""
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise FileNotFoundError(f"There is no run {str(directory)!r}.")
+    needed = (CONFIG, LABELS, ENCODER_CONFIG, WEIGHTS, METADATA)
+    missing = [name for name in needed if not (directory / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{directory} is no run: it has no {missing[0]}. Expected a directory that "
+            "`python -m kerasbert.fit` wrote."
+        )
+    return directory
+
+
+def check_output(directory: str | Path, overwrite: bool = False) -> None:
+    """Refuse a directory that could not be written to; call it before hours of training.
+
+    Raises:
+        InputError: the directory holds a run, and `overwrite` is False, or holds something else.
+        OSError: it cannot be written there.
+    """
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"The output {str(directory)!r} is a file. Expected a directory.")
+    if directory.is_dir() and any(directory.iterdir()):
+        if not is_run(directory):
+            raise InputError(
+                f"The output directory {str(directory)!r} holds files, but no run. "
+                "Name a new directory, or an empty one."
+            )
+        if not overwrite:
+            raise InputError(
+                f"The output directory {str(directory)!r} is already a run. Name another one, or "
+                "pass --overwrite to replace it."
+            )
+    parent = directory.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(parent, os.W_OK):
+        raise PermissionError(f"The directory {str(parent)!r} cannot be written to.")
+
+
+@contextlib.contextmanager
+def written_whole(directory: str | Path) -> Iterator[Path]:
+    """Give an empty directory to write to; when the block ends, it takes the place of `directory`.
+
+    If the block fails, nothing of it is left, and what was there before is untouched.
+
+    Raises:
+        OSError: the files cannot be written, on a full disk, say.
+    """
+    directory = Path(directory).absolute()
+    beside = directory.with_name(f".{directory.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir()
+        yield beside
+        _replace(directory, beside)
+    except (OSError, RuntimeError) as error:  # h5py says RuntimeError where closing a file fails
+        raise OSError(
+            f"{directory} could not be written: {error}. Nothing was left there, and a run that "
+            "was there before is untouched. Free some space, or name another --output."
+        ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write indented JSON in UTF-8; NaN is refused, since other readers of JSON refuse it."""
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an `InputError` says that it is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a JSON object. Received: {values!r:.60}.")
+    return values
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's contents, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _replace(directory: Path, beside: Path) -> None:
+    """Put `beside` in the place of `directory`; on failure the old one is back in its place."""
+    if not directory.exists():
+        beside.rename(directory)
+        return
+    old = beside.with_name(beside.name + ".old")
+    directory.rename(old)
+    try:
+        beside.rename(directory)
+    except OSError:
+        old.rename(directory)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

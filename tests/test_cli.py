@@ -1,0 +1,244 @@
+import json
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from kerasbert import _cli
+from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
+from kerasbert.errors import InputError, TrainingError
+
+
+def parse(*args):
+    return _cli.parse(FitConfig, "fit", args)
+
+
+def message_of(*args):
+    with pytest.raises(InputError) as caught:
+        parse(*args)
+    return str(caught.value)
+
+
+@pytest.fixture
+def config_json(tmp_path):
+    path = tmp_path / "config.json"
+    values = {
+        "data": {"train": "a.csv", "label_columns": ["rude", "kind"]},
+        "model": {"head": "classification", "hidden_units": [5]},
+        "train": {"epochs": 9, "learning_rate": 0.001},
+    }
+    path.write_text(json.dumps(values), encoding="utf-8")
+    return str(path)
+
+
+FROM_JSON = FitConfig(
+    data=DataConfig(train="a.csv", label_columns=("rude", "kind")),
+    model=ModelConfig(head="classification", hidden_units=(5,)),
+    train=TrainConfig(epochs=9, learning_rate=0.001),
+)
+
+
+def test_no_flags_are_the_defaults():
+    assert parse() == FitConfig()
+
+
+def test_flags_carry_the_name_of_their_field_alone():
+    config = parse(
+        "--train", "a.csv", "--label-columns", "rude", "kind", "--task=multilabel",
+        "--freeze-base", "--hidden-units", "4", "5", "--learning-rate", "1e-3", "--output", "run",
+    )  # fmt: skip
+    assert config == FitConfig(
+        data=DataConfig(train="a.csv", label_columns=("rude", "kind"), task="multilabel"),
+        model=ModelConfig(freeze_base=True, hidden_units=(4, 5)),
+        train=TrainConfig(learning_rate=1e-3),
+        output="run",
+    )
+
+
+@pytest.mark.parametrize("form", ["two words", "one word"])
+def test_a_config_file_is_read(form, config_json):
+    args = ["--config", config_json] if form == "two words" else [f"--config={config_json}"]
+    assert parse(*args) == FROM_JSON
+
+
+@pytest.mark.parametrize("form", ["two words", "one word"])
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_flags_override_the_config_file(form, place, config_json):
+    file = ["--config", config_json] if form == "two words" else [f"--config={config_json}"]
+    flags = ["--epochs", "2", "--label-columns", "spam"]
+    config = parse(*file, *flags) if place == "before" else parse(*flags, *file)
+    assert config == FitConfig(
+        data=DataConfig(train="a.csv", label_columns=("spam",)),
+        model=FROM_JSON.model,
+        train=TrainConfig(epochs=2, learning_rate=0.001),
+    )
+
+
+def test_an_argument_list_is_left_as_it_was(config_json):
+    args = ["--config", config_json, "--epochs", "2"]
+    _cli.parse(FitConfig, "fit", args)
+    assert args == ["--config", config_json, "--epochs", "2"]
+
+
+@pytest.mark.parametrize("args", [["--config"], ["--config="], ["--epochs", "2", "--config"]])
+def test_config_without_a_file_is_refused(args):
+    assert message_of(*args) == "`--config` must be followed by a JSON file."
+
+
+def test_a_missing_config_file_is_named():
+    with pytest.raises(FileNotFoundError, match=r"^There is no config file 'none\.json'\.$"):
+        parse("--config", "none.json")
+
+
+def test_an_unknown_flag_is_answered_with_the_nearest():
+    assert message_of("--epoch", "5") == (
+        "Unrecognized options: --epoch, 5. Did you mean --epochs?"
+    )
+
+
+def test_an_unknown_flag_unlike_any_other_is_named():
+    assert message_of("--zzzzqqq") == "Unrecognized options: --zzzzqqq"
+
+
+def test_a_word_without_a_flag_is_named():
+    assert message_of("train.csv") == "Unrecognized options: train.csv"
+
+
+def test_what_is_read_off_the_labels_is_not_a_flag():
+    assert "--num-labels" in message_of("--num-labels", "4")
+    assert "--target-mean" in message_of("--target-mean", "4")
+
+
+@pytest.mark.parametrize(
+    ("args", "parts"),
+    [
+        (["--epochs", "many"], ["--epochs", "'many'"]),
+        (["--epochs"], ["--epochs"]),
+        (["--pooling", "men"], ["--pooling", "'men'", "'mean'"]),
+        (["--hidden-units", "wide"], ["--hidden-units", "'wide'"]),
+        (["--freeze-embedings"], ["--freeze-embedings", "Did you mean --freeze-embeddings"]),
+    ],
+)
+def test_a_bad_value_is_one_line(args, parts):
+    message = message_of(*args)
+    assert "\n" not in message
+    assert not set("│╭╰─") & set(message)
+    assert [part for part in parts if part not in message] == []
+
+
+def test_a_value_out_of_range_has_the_message_of_the_config():
+    assert message_of("--dropout", "2") == (
+        "`dropout` must be at least 0 and below 1. Received: dropout=2.0."
+    )
+
+
+def test_the_message_does_not_depend_on_the_width_of_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    assert message_of("--validation-fractoin", "0.1") == (
+        "Unrecognized options: --validation-fractoin, 0.1. Did you mean --validation-fraction?"
+    )
+
+
+def test_help_exits_with_0(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse("--help")
+    assert not caught.value.code
+    assert capsys.readouterr().out.startswith("usage: python -m kerasbert.fit ")
+
+
+def exit_code(monkeypatch, main):
+    """What a process that ran `main` would exit with."""
+    monkeypatch.setattr(sys, "argv", ["command", "one", "two"])
+    try:
+        _cli.run(main)
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_run_passes_the_arguments_on(monkeypatch, capsys):
+    received = []
+    assert exit_code(monkeypatch, received.extend) == 0
+    assert received == ["one", "two"]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("a.csv, row 3:\n  no\tlabel."), 2, "error: a.csv, row 3: no label.\n"),
+        (FileNotFoundError("There is no file 'a'."), 2, "error: There is no file 'a'.\n"),
+        (TrainingError("The loss is not a number."), 1, "error: The loss is not a number.\n"),
+        (KeyboardInterrupt(), 130, "Interrupted. Nothing was saved.\n"),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(error, code, line, monkeypatch, capsys):
+    def main(args):
+        raise error
+
+    assert exit_code(monkeypatch, main) == code
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+    def main(args):
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError):
+        exit_code(monkeypatch, main)
+
+
+@pytest.mark.filterwarnings("always")
+def test_only_our_warnings_are_shown_and_each_on_one_line(monkeypatch, capsys):
+    def main(args):
+        warnings.warn_explicit("dropped 2 rows.", UserWarning, "kerasbert/data/x.py", 1)
+        warnings.warn_explicit("of a library", UserWarning, "numpy/x.py", 1)
+        warnings.warn_explicit("for developers", FutureWarning, "kerasbert/data/x.py", 1)
+
+    assert exit_code(monkeypatch, main) == 0
+    assert capsys.readouterr() == ("", "warning: dropped 2 rows.\n")
+
+
+def test_run_leaves_the_display_of_warnings_as_it_was(monkeypatch):
+    before = warnings.showwarning
+    exit_code(monkeypatch, lambda args: None)
+    assert warnings.showwarning is before
+
+
+def run_python(*args):
+    return subprocess.run(
+        [sys.executable, *args], capture_output=True, encoding="utf-8", timeout=60
+    )
+
+
+def test_a_missing_file_ends_the_command_with_one_line():
+    done = run_python("-m", "kerasbert.fit", "--train", "none.csv")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "error: The file 'none.csv' does not exist.\n",
+    )
+
+
+WITHOUT_TENSORFLOW = {
+    "the package": "import kerasbert",
+    "the help of fit": """
+import contextlib
+from kerasbert import fit
+with contextlib.suppress(SystemExit):
+    fit.main(["--help"])
+""",
+    "the dataset": """
+import kerasbert
+kerasbert.read_dataset(kerasbert.DataConfig())
+""",
+}
+
+
+@pytest.mark.parametrize("what", WITHOUT_TENSORFLOW)
+def test_tensorflow_is_not_loaded_for(what):
+    check = "import sys\nprint('tensorflow' in sys.modules)"
+    done = run_python("-c", f"{WITHOUT_TENSORFLOW[what]}\n{check}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("False\n")

@@ -1,0 +1,103 @@
+"""The rooms of the house and who may import whom, held to the code."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "kerasbert"
+# A module imports only from steps below its own.
+STEPS = [
+    {"errors"},
+    {"tasks", "run_directory"},
+    {"config", "config_json"},
+    {"_cli", "_runtime", "data.tables", "models.pooling", "models.encoders"},
+    {"data.examples", "data.tokens", "models.base", "models.heads", "models.losses"},
+    {"data.labels", "data.splitting", "data.batches", "models.classifier"},
+    {"data.dataset", "metrics", "scoring"},
+    {"saving", "training.callbacks"},
+    {"training.fitting"},
+    {"inference"},
+    {"fit", "predict", "evaluate"},
+]
+STEP = {module: number for number, step in enumerate(STEPS) for module in step}
+NO_TENSORFLOW = {
+    *("errors", "tasks", "config", "config_json", "run_directory", "_cli", "_runtime"),
+    *("data.tables", "data.examples", "data.labels", "data.splitting", "data.dataset"),
+    *("fit", "predict", "evaluate"),
+}
+HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}
+
+
+def modules():
+    paths = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in paths}
+
+
+def imports(path, top_only=False):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if top_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def own_imports(path):
+    names = {name.removeprefix("kerasbert.") for name in imports(path)}
+    return {name for name in names if name in STEP}
+
+
+def test_every_module_has_its_step():
+    assert set(modules()) == set(STEP)
+
+
+@pytest.mark.parametrize("module", sorted(STEP))
+def test_imports_go_down_only(module):
+    above = [name for name in own_imports(modules()[module]) if STEP[name] >= STEP[module]]
+    assert not above
+
+
+def test_data_and_models_do_not_know_each_other():
+    for module, path in modules().items():
+        room = module.partition(".")[0]
+        other = {"data": "models.", "models": "data."}.get(room)
+        if other:
+            assert not [name for name in own_imports(path) if name.startswith(other)]
+
+
+@pytest.mark.parametrize("module", sorted(NO_TENSORFLOW))
+def test_what_answers_at_once_loads_no_tensorflow(module):
+    found = {name.partition(".")[0] for name in imports(modules()[module], top_only=True)}
+    assert not found & HEAVY
+    assert not own_imports_at_top(module) - NO_TENSORFLOW
+
+
+def own_imports_at_top(module):
+    names = {name.removeprefix("kerasbert.") for name in imports(modules()[module], top_only=True)}
+    return {name for name in names if name in STEP}
+
+
+def test_only_the_border_knows_tf_keras():
+    knowing = {
+        module
+        for module, path in modules().items()
+        if any(name.partition(".")[0] == "tf_keras" for name in imports(path))
+    }
+    assert knowing == {"models.encoders"}
+
+
+def test_no_file_holds_two_ideas():
+    long = {
+        module: count
+        for module, path in modules().items()
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 300
+    }
+    assert not long
+
+
+def test_nothing_is_pickled():
+    for path in modules().values():
+        assert not {"pickle", "joblib", "dill"} & set(imports(path))

@@ -1,0 +1,209 @@
+import dataclasses
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from kerasbert import run_directory as files
+from kerasbert import saving
+from kerasbert.config import ModelConfig
+from kerasbert.data.labels import Labels
+from kerasbert.data.tokens import Tokenizer
+from kerasbert.errors import InputError
+from kerasbert.models.classifier import build_classifier, build_forward, resolve_model_config
+from tests.conftest import encoder_config, make_tokenizer
+
+
+def make_run(seed_change=0, **changes):
+    config = ModelConfig(num_labels=2, max_length=32, base="toy", **changes)
+    config = resolve_model_config(config, encoder_config("bert"))
+    model = build_classifier(config, encoder_config=encoder_config("bert"))
+    labels = Labels("binary", ("label",), ("civil", "rude"), (0.5, 0.5))
+    return saving.Run(model, config, labels, Tokenizer(make_tokenizer(), 32))
+
+
+@pytest.fixture(scope="module")
+def run():
+    return make_run()
+
+
+@pytest.fixture(scope="module")
+def saved_once(run, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs") / "run"
+    saving.save(directory, run)
+    return directory
+
+
+@pytest.fixture
+def saved(saved_once, tmp_path):
+    return shutil.copytree(saved_once, tmp_path / "copy")
+
+
+def outputs(model):
+    ids = np.array([[3, 7, 9, 4], [3, 8, 4, 0]], np.int32)
+    batch = {
+        "input_ids": ids,
+        "attention_mask": (ids > 0).astype(np.int32),
+        "token_type_ids": np.zeros_like(ids),
+    }
+    return build_forward(model)(batch)
+
+
+def edit(path: Path, **changes):
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | changes))
+
+
+def sign(directory: Path):
+    """Make the sha256 fit again after a file was changed."""
+    names = json.loads((directory / files.METADATA).read_text())["sha256"]
+    digests = {name: files.sha256_of(directory / name) for name in names}
+    edit(directory / files.METADATA, sha256=digests)
+
+
+def test_the_directory_holds_what_it_says(saved_once):
+    assert sorted(path.name for path in saved_once.iterdir()) == [
+        "config.json",
+        "encoder_config.json",
+        "labels.json",
+        "metadata.json",
+        "model.weights.h5",
+        "report.json",
+        "tokenizer",
+    ]
+    pickles = [path for path in saved_once.rglob("*") if path.suffix in (".pkl", ".bin", ".py")]
+    assert not pickles
+
+
+def test_a_loaded_run_answers_the_same(run, saved_once):
+    loaded = saving.load(saved_once)
+    np.testing.assert_array_equal(outputs(loaded.model), outputs(run.model))
+    assert loaded.config == run.config
+    assert loaded.labels == run.labels
+
+
+@pytest.mark.parametrize(
+    "changes", [{"freeze_base": True}, {"freeze_layers": 2}, {"freeze_embeddings": True}]
+)
+def test_another_freezing_at_loading_answers_the_same(changes, run, saved_once):
+    model = saving.rebuild(saved_once, **changes)
+    assert len(model.trainable_weights) < len(run.model.trainable_weights)
+    model.load_weights(saved_once / files.WEIGHTS)
+    np.testing.assert_array_equal(outputs(model), outputs(run.model))
+
+
+def test_a_directory_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"is no run: it has no config.json"):
+        saving.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match="There is no run"):
+        saving.load(tmp_path / "nowhere")
+
+
+def test_changed_weights_are_refused(saved):
+    with h5py.File(saved / files.WEIGHTS, "r+") as file:
+        kernel = file["layers/functional/layers/dense/vars/0"]
+        kernel[0, 0] += 1
+    with pytest.raises(InputError, match="is not the file that was saved: its sha256 is"):
+        saving.load(saved)
+
+
+def test_weights_of_another_shape_are_refused(saved):
+    edit(saved / files.CONFIG, hidden_units=[12, 13])
+    with pytest.raises(InputError, match=r"model.weights.h5 does not fit config.json beside it"):
+        saving.load(saved)
+
+
+def test_weights_that_answer_otherwise_are_refused(saved):
+    with h5py.File(saved / files.WEIGHTS, "r+") as file:
+        file["layers/functional/layers/dense_2/vars/1"][:] = [3.0, -3.0]
+    sign(saved)
+    with pytest.raises(InputError, match="the rebuilt model is not the one that was saved"):
+        saving.load(saved)
+
+
+def test_a_tokenizer_that_was_exchanged_is_refused(saved):
+    path = saved / "tokenizer" / "tokenizer.json"
+    values = json.loads(path.read_text())
+    vocabulary = values["model"]["vocab"]
+    vocabulary["a"], vocabulary["very"] = vocabulary["very"], vocabulary["a"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(InputError, match=r"tokenizer.json is not the file that was saved"):
+        saving.load(saved)
+    sign(saved)
+    with pytest.raises(InputError, match="the rebuilt model is not the one that was saved"):
+        saving.load(saved)
+
+
+def test_a_file_that_is_gone_is_missed(saved):
+    (saved / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"is not whole: tokenizer/tokenizer\.json is missing"):
+        saving.load(saved)
+
+
+def test_another_pooling_in_the_config_is_refused(saved):
+    edit(saved / files.CONFIG, pooling="max")
+    with pytest.raises(InputError, match="the rebuilt model is not the one that was saved"):
+        saving.load(saved)
+
+
+def test_an_unknown_key_in_the_config_is_refused(saved):
+    edit(saved / files.CONFIG, poolng="cls")
+    with pytest.raises(InputError, match=r"Unknown key 'poolng'. Did you mean 'pooling'\?"):
+        saving.load(saved)
+
+
+@pytest.mark.parametrize("name", [files.CONFIG, files.LABELS, files.METADATA])
+def test_a_file_that_is_not_json_is_refused(name, saved):
+    (saved / name).write_text("{")
+    with pytest.raises(InputError, match="is not JSON"):
+        saving.load(saved)
+
+
+def test_saving_over_a_run_must_be_asked_for(run, saved):
+    with pytest.raises(InputError, match="is already a run"):
+        saving.save(saved, run)
+    saving.save(saved, run, overwrite=True)
+    assert files.is_run(saved)
+
+
+def test_other_files_are_never_replaced(run, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="holds files, but no run"):
+        saving.save(tmp_path, run, overwrite=True)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("during", ["save_weights", "tokenizer"])
+def test_a_full_disk_leaves_the_earlier_run(during, run, saved, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    owner = type(run.model) if during == "save_weights" else Tokenizer
+    monkeypatch.setattr(owner, "save_weights" if during == "save_weights" else "save", fail)
+    before = files.sha256_of(saved / files.METADATA)
+    with pytest.raises(OSError, match="No space left on device"):
+        saving.save(saved, run, overwrite=True)
+    assert files.sha256_of(saved / files.METADATA) == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_a_model_of_nan_is_not_saved(tmp_path):
+    run = make_run()
+    head = run.model.get_layer("head")
+    head.set_weights([np.full_like(weight, np.nan) for weight in head.get_weights()])
+    with pytest.raises(ValueError, match="not a number"):
+        saving.save(tmp_path / "run", run)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_probe_of_mixed_precision_has_its_own_tolerance(run, tmp_path):
+    config = dataclasses.replace(run.config)
+    model = build_classifier(config, encoder_config=encoder_config("bert"), dtype="mixed_bfloat16")
+    half = dataclasses.replace(run, model=model, precision="mixed_bfloat16")
+    saving.save(tmp_path / "run", half)
+    loaded = saving.load(tmp_path / "run")
+    assert np.abs(outputs(loaded.model) - outputs(model)).max() < 0.02
