@@ -105,12 +105,13 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 def _one_line(box: str) -> str:
     """The first sentence of a boxed error message and the nearest flag, without the box."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", box)
-    rows = [row.strip(" │") for row in text.splitlines() if not row.startswith(("╭", "╰"))]
-    what, *more = re.split(r"─{3,}", " ".join(row for row in rows if row))
-    what = re.sub(r"^Error parsing \w+: ", "", what).strip()
-    nearest = re.search(
-        r"(?:Perhaps you meant|Arguments similar to \S+): (--[\w-]+)", " ".join(more)
-    )
-    what = re.sub(r"Missing from .*?: (\w+) .*", r"Missing: \1.", what)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", box)  # colours
+    rows = [row.strip(" │") for row in text.splitlines() if not row.startswith("╰")]
+    # Where the terminal's encoding has no lines to draw, hyphens rule off the title below it.
+    rows = rows[1:] if rows[0].startswith("╭") else rows[2:]
+    what, *more = re.split(r"[─-]{3,}", " ".join(row for row in rows if row))
+    what = re.sub(r"^Error parsing \w+: ", "", what.strip())
+    what = re.sub(r"^Missing from .*?: (\w+).*", r"Missing: \1.", what)
+    similar = r"(?:Perhaps you meant|Arguments similar to \S+): (--[\w-]+)"
+    nearest = re.search(similar, " ".join(more))
     return f"{what}. Did you mean {nearest[1]}?" if nearest else what

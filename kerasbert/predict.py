@@ -90,14 +90,14 @@ def _predict_table(classifier, table: Table, config: PredictConfig) -> None:
             f"{table.path} has a column {taken[0]!r} already, which the output would have twice. "
             "Rename it first."
         )
-    output = Path(config.output)
+    output, console = Path(config.output), Console(stderr=True)
     # Written beside its place: a reader sees all of it or none.
     partial = output.with_name(f".{output.name}.{os.getpid()}")
     num_empty = 0
     try:
         with (
             open(partial, "w", encoding="utf-8", newline="") as file,
-            Progress(console=Console(stderr=True), transient=True) as progress,
+            Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
         ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow([*table.columns, *columns])

@@ -1,0 +1,79 @@
+"""Documentation that is executed cannot rot: the README's commands, in order, in one place."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kerasbert.data.dataset import SAMPLE
+from tests.conftest import write_csv
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A directory with the files that the commands name, where they run one after the other."""
+    directory = tmp_path_factory.mktemp("readme")
+    import csv
+
+    with open(SAMPLE, encoding="utf-8", newline="") as file:
+        rows = [(row["text"], row["label"]) for row in csv.DictReader(file)]
+    write_csv(directory / "comments.csv", ("text", "label"), rows[:120])
+    write_csv(directory / "held_out.csv", ("text", "label"), rows[120:160])
+    return directory
+
+
+def run(place, *command):
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HF_HUB_OFFLINE": "1",
+    }
+    return subprocess.run(
+        command, cwd=place, env=environment, capture_output=True, text=True, timeout=240
+    )
+
+
+def test_the_first_commands_are_the_makefiles():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    first = re.findall(r"^\$ make (\w+)", blocks("console")[0], flags=re.MULTILINE)
+    assert first == ["demo", "test"]
+    for target in first:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(command, place):
+    done = run(place, "bash", "-c", command)
+    assert done.returncode == 0, done.stderr
+    errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+    assert not errors
+
+
+def test_what_the_commands_wrote(place):
+    assert (place / "predictions.csv").read_text(encoding="utf-8").count("probability_rude") == 1
+    assert (place / "saved_weights" / "first" / "evaluation_held_out.json").is_file()
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_python(number, place):
+    done = run(place, sys.executable, "-c", blocks("python")[number])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_every_link_leads_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists()
