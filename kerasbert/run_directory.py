@@ -68,10 +68,14 @@ def check_output(directory: str | Path, overwrite: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def written_whole(directory: str | Path) -> Iterator[Path]:
+def written_whole(directory: str | Path, num_bytes: int) -> Iterator[Path]:
     """Give an empty directory to write to; when the block ends, it takes the place of `directory`.
 
     If the block fails, nothing of it is left, and what was there before is untouched.
+
+    Args:
+        directory: the place.
+        num_bytes: about how much will be written.
 
     Raises:
         OSError: the files cannot be written, on a full disk, say.
@@ -81,6 +85,10 @@ def written_whole(directory: str | Path) -> Iterator[Path]:
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir()
+        # Asked first, since h5py fills standard error with its own words when it meets the end.
+        free = shutil.disk_usage(beside).free
+        if free < num_bytes:
+            raise OSError(f"{num_bytes / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free")
         yield beside
         _replace(directory, beside)
     except (OSError, RuntimeError) as error:  # h5py says RuntimeError where closing a file fails

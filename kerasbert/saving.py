@@ -32,6 +32,8 @@ PROBE_PAIRS = ("A second one.", "It should.", "A number")
 # How far a rebuilt model's answers may lie from the saved ones, in units of probability, or of the
 # scores' spread. Loading is in float32; another machine's sums differ by about 1e-6.
 PROBE_TOLERANCE = {"float32": 1e-4, "mixed_bfloat16": 0.05, "mixed_float16": 0.01}
+# Of a large vocabulary; the small ones take a tenth of it.
+_TOKENIZER_BYTES = 4_000_000
 _PACKAGES = ("tensorflow", "keras", "tf-keras", "transformers", "numpy")
 
 
@@ -80,7 +82,8 @@ def save(directory: str | Path, run: Run, *, overwrite: bool = False) -> None:
     probe = _probe(run)
     if not np.isfinite(probe).all():
         raise ValueError("The model answers with what is not a number. It was not saved.")
-    with files.written_whole(directory) as beside:
+    num_bytes = 4 * run.model.count_params() + _TOKENIZER_BYTES
+    with files.written_whole(directory, num_bytes) as beside:
         _write(beside, run, probe)
 
 

@@ -3,8 +3,10 @@ import errno
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
@@ -18,8 +20,10 @@ from kerasbert.models.classifier import build_classifier, build_forward, resolve
 from tests.conftest import encoder_config, make_tokenizer
 
 
-def make_run(seed_change=0, **changes):
-    config = ModelConfig(num_labels=2, max_length=32, base="toy", **changes)
+def make_run():
+    keras.utils.set_random_seed(7)
+    # Every piece has its share in the answers, so that another vocabulary shows.
+    config = ModelConfig(num_labels=2, max_length=32, base="toy", pooling="mean")
     config = resolve_model_config(config, encoder_config("bert"))
     model = build_classifier(config, encoder_config=encoder_config("bert"))
     labels = Labels("binary", ("label",), ("civil", "rude"), (0.5, 0.5))
@@ -189,6 +193,13 @@ def test_a_full_disk_leaves_the_earlier_run(during, run, saved, monkeypatch):
         saving.save(saved, run, overwrite=True)
     assert files.sha256_of(saved / files.METADATA) == before
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_the_room_on_the_disk_is_asked_for_first(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1_000_000))
+    with pytest.raises(OSError, match=r"4 MB are needed and 1 MB are free. Nothing was left"):
+        saving.save(tmp_path / "run", run)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_of_nan_is_not_saved(tmp_path):

@@ -130,7 +130,12 @@ def _from_hub(name: str, advice: str) -> Path:
             if isinstance(error, HfHubHTTPError):
                 raise
             directory = huggingface_hub.snapshot_download(name, local_files_only=True)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"The base {name!r} is not to be had ({reason}). {advice}") from None
+    except LocalEntryNotFoundError:
+        raise InputError(
+            f"The base {name!r} is not to be had: it is no directory, the Hugging Face hub cannot "
+            f"be reached, and its local cache does not hold it. {advice}"
+        ) from None
+    except (HfHubHTTPError, HFValidationError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise InputError(f"The base {name!r} is not to be had: {reason}. {advice}") from None
     return _check_directory(Path(directory))
