@@ -35,9 +35,9 @@ def main(args: list[str]) -> None:
         console.print(report_table(report, name), highlight=False)
     if dataset.is_sample:
         print(
-            f"These numbers are of the packaged sample of {len(dataset.train):,} + "
-            f"{len(dataset.validation):,} short comments, which is for trying things out; name "
-            "your own data with --train."
+            f"This is the packaged sample, {len(dataset.train):,} + {len(dataset.validation):,} "
+            "comments for trying things out.\nFor numbers that mean something, name your own data "
+            "with --train."
         )
     print(f"saved {output} after {time.perf_counter() - started:.0f} s. Use it:")
     pair = " --pair ..." if config.data.pair_column else ""

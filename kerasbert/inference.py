@@ -36,7 +36,6 @@ class Classifier:
         self.labels = list(run.labels.names)
         self.task = run.labels.task
         self.thresholds = run.labels.thresholds
-        self._names = [tensor.name for tensor in run.model.inputs]
         self._forward = build_forward(run.model)
 
     def predict_proba(
@@ -84,7 +83,7 @@ class Classifier:
                 )
         if not texts:
             return np.empty((0, len(self.labels)), np.float32)
-        return score(self._forward, self._names, self.run.tokenizer(texts, text_pairs))
+        return score(self._forward, self.run.input_names, self.run.tokenizer(texts, text_pairs))
 
 
 def load(directory: str | Path) -> Classifier:

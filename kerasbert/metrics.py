@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.stats
 import sklearn.metrics
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from kerasbert.data.labels import Labels
 from kerasbert.tasks import TASKS, UNKNOWN
@@ -66,25 +68,25 @@ def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> di
     }
 
 
-def report_table(report: dict[str, Any], title: str) -> Table:
-    """The report as a table of one row per label, with the totals below it."""
+def report_table(report: dict[str, Any], title: str) -> Table | Group:
+    """The report as a table of one row per label, with the totals below it, for `rich` to print."""
     if "mse" in report:
         table = Table("Pearson", "Spearman", "mean squared error", "rows", title=title)
         table.add_row(*(_show(report[key]) for key in ("pearson", "spearman", "mse", "count")))
         return table
-    caption = (
+    totals = (
         f"accuracy {_show(report['accuracy'])}   macro F1 {_show(report['macro_f1'])}   "
         f"ROC AUC {_show(report['roc_auc'])}   loss {_show(report['loss'])}   "
         f"{report['count']:,} rows"
     )
-    table = Table(title=title, caption=caption, caption_justify="left")
+    table = Table(title=title)
     table.add_column("label", overflow="fold")
     for column in ("precision", "recall", "F1", "support"):
         table.add_column(column, justify="right")
     for label in report["labels"]:
         numbers = (label[key] for key in ("precision", "recall", "f1", "support"))
-        table.add_row(label["name"], *map(_show, numbers))
-    return table
+        table.add_row(Text(label["name"]), *map(_show, numbers))  # a name is no markup
+    return Group(table, Text(totals))
 
 
 def _label_report(name: str, truth: np.ndarray, decided: np.ndarray) -> dict[str, Any]:

@@ -61,8 +61,9 @@ def check_output(directory: str | Path, overwrite: bool = False) -> None:
                 f"The output directory {str(directory)!r} is already a run. Name another one, or "
                 "pass --overwrite to replace it."
             )
-    parent = directory.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
+    parent = next(path for path in directory.absolute().parents if path.exists())
+    if not parent.is_dir():
+        raise InputError(f"The output {str(directory)!r} lies below {str(parent)!r}, a file.")
     if not os.access(parent, os.W_OK):
         raise PermissionError(f"The directory {str(parent)!r} cannot be written to.")
 
@@ -84,7 +85,7 @@ def written_whole(directory: str | Path, num_bytes: int) -> Iterator[Path]:
     beside = directory.with_name(f".{directory.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir()
+        beside.mkdir(parents=True)
         # Asked first, since h5py fills standard error with its own words when it meets the end.
         free = shutil.disk_usage(beside).free
         if free < num_bytes:

@@ -14,7 +14,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from transformers import PretrainedConfig
 
 from kerasbert import __version__
 from kerasbert import run_directory as files
@@ -151,10 +150,11 @@ def load(directory: str | Path) -> Run:
 def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
     run.model.save_weights(directory / files.WEIGHTS)
     run.tokenizer.save(directory / files.TOKENIZER)
-    encoder_config: PretrainedConfig = run.model.get_layer("encoder").encoder_config
+    encoder_config = run.model.get_layer("encoder").encoder_config.to_dict()
+    encoder_config.pop("_name_or_path", None)  # a place on the machine that trained
     files.write_json(directory / files.CONFIG, dataclasses.asdict(run.config))
     files.write_json(directory / files.LABELS, dataclasses.asdict(run.labels))
-    files.write_json(directory / files.ENCODER_CONFIG, encoder_config.to_dict())
+    files.write_json(directory / files.ENCODER_CONFIG, encoder_config)
     files.write_json(directory / files.REPORT, run.report)
     # Not the JSON files: thresholds may be set by hand, and of the rest the probe tells.
     hashed = [files.WEIGHTS]

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -7,16 +8,18 @@ import pytest
 
 from kerasbert import _cli
 from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
-from kerasbert.errors import InputError, TrainingError
+from kerasbert.errors import InputError, InputWarning, TrainingError
+from kerasbert.evaluate import EvaluateConfig
+from kerasbert.predict import PredictConfig
 
 
-def parse(*args):
-    return _cli.parse(FitConfig, "fit", args)
+def parse(*args, config_class=FitConfig):
+    return _cli.parse(config_class, "fit", args)
 
 
-def message_of(*args):
+def message_of(*args, config_class=FitConfig):
     with pytest.raises(InputError) as caught:
-        parse(*args)
+        parse(*args, config_class=config_class)
     return str(caught.value)
 
 
@@ -91,14 +94,62 @@ def test_a_missing_config_file_is_named():
         parse("--config", "none.json")
 
 
-def test_an_unknown_flag_is_answered_with_the_nearest():
-    assert message_of("--epoch", "5") == (
-        "Unrecognized options: --epoch, 5. Did you mean --epochs?"
+@pytest.mark.parametrize("form", ["two words", "one word"])
+@pytest.mark.parametrize(
+    ("config_class", "args"), [(EvaluateConfig, ["run", "a.csv"]), (PredictConfig, ["run"])]
+)
+def test_only_a_command_whose_fields_all_have_defaults_takes_a_config_file(
+    form, config_class, args
+):
+    file = ["--config", "a.json"] if form == "two words" else ["--config=a.json"]
+    assert message_of(*args, *file, config_class=config_class) == (
+        f"Unrecognized options: {', '.join(file)}"
     )
+
+
+@pytest.mark.parametrize(
+    ("args", "nearest"),
+    [
+        (["--epoch", "5"], "--epochs"),
+        (["--trian", "a.csv"], "--train"),
+        # This one has a second form, --no-freeze-embeddings.
+        (["--freeze-embedings"], "--freeze-embeddings"),
+        (["--zzzzqqq", "--epoch", "5"], "--epochs"),
+    ],
+)
+def test_an_unknown_flag_is_answered_with_the_nearest(args, nearest):
+    assert message_of(*args) == (
+        f"Unrecognized options: {', '.join(args)}. Did you mean {nearest}?"
+    )
+
+
+def test_of_two_unknown_flags_one_is_answered():
+    assert message_of("--dropuot", "0.1", "--epoch", "5") in {
+        f"Unrecognized options: --dropuot, 0.1, --epoch, 5. Did you mean {nearest}?"
+        for nearest in ("--dropout", "--epochs")
+    }
 
 
 def test_an_unknown_flag_unlike_any_other_is_named():
     assert message_of("--zzzzqqq") == "Unrecognized options: --zzzzqqq"
+
+
+def test_two_unknown_flags_unlike_any_other_are_named():
+    assert message_of("--zzzzqqq", "--qqqzzzz") == "Unrecognized options: --zzzzqqq, --qqqzzzz"
+
+
+@pytest.mark.parametrize(
+    ("config_class", "args", "message"),
+    [
+        (EvaluateConfig, [], "Missing: RUN."),
+        (EvaluateConfig, ["run"], "Missing: TEST."),
+        (EvaluateConfig, ["run", "--output", "report.json"], "Missing: TEST."),
+        (PredictConfig, [], "Missing: RUN."),
+        (PredictConfig, ["--output", "a.csv"], "Missing: RUN."),
+    ],
+)
+def test_a_missing_argument_is_named(config_class, args, message):
+    assert message_of(*args, config_class=config_class) == message
 
 
 def test_a_word_without_a_flag_is_named():
@@ -115,9 +166,7 @@ def test_what_is_read_off_the_labels_is_not_a_flag():
     [
         (["--epochs", "many"], ["--epochs", "'many'"]),
         (["--epochs"], ["--epochs"]),
-        (["--pooling", "men"], ["--pooling", "'men'", "'mean'"]),
         (["--hidden-units", "wide"], ["--hidden-units", "'wide'"]),
-        (["--freeze-embedings"], ["--freeze-embedings", "Did you mean --freeze-embeddings"]),
     ],
 )
 def test_a_bad_value_is_one_line(args, parts):
@@ -127,10 +176,44 @@ def test_a_bad_value_is_one_line(args, parts):
     assert [part for part in parts if part not in message] == []
 
 
-def test_a_value_out_of_range_has_the_message_of_the_config():
-    assert message_of("--dropout", "2") == (
-        "`dropout` must be at least 0 and below 1. Received: dropout=2.0."
-    )
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--dropout", "2"], "`dropout` must be at least 0 and below 1. Received: dropout=2.0."),
+        (["--l2", "inf"], "`l2` must be 0 or above, and finite. Received: l2=inf."),
+        (
+            ["--label-columns"],
+            "`label_columns` must be a list of at least one column. Received: label_columns=().",
+        ),
+        (
+            ["--task", "binry"],
+            "`task` must be one of 'auto', 'binary', 'multiclass', 'multilabel', 'regression'. "
+            "Received: task='binry'. Did you mean 'binary'?",
+        ),
+        (
+            ["--head=mpl"],
+            "`head` must be one of 'linear', 'classification', 'mlp'. Received: head='mpl'. "
+            "Did you mean 'mlp'?",
+        ),
+        (
+            ["--pooling", "men"],
+            "`pooling` must be one of 'cls', 'mean', 'max', 'pooler', 'last'. "
+            "Received: pooling='men'. Did you mean 'mean'?",
+        ),
+        (
+            ["--pooling", "avg"],
+            "`pooling` must be one of 'cls', 'mean', 'max', 'pooler', 'last'. "
+            "Received: pooling='avg'.",
+        ),
+        (
+            ["--precision", "float23"],
+            "`precision` must be one of 'float32', 'mixed_bfloat16', 'mixed_float16'. "
+            "Received: precision='float23'. Did you mean 'float32'?",
+        ),
+    ],
+)
+def test_a_value_out_of_range_has_the_message_of_the_config(args, message):
+    assert message_of(*args) == message
 
 
 def test_the_message_does_not_depend_on_the_width_of_the_terminal(monkeypatch):
@@ -191,13 +274,19 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
 
 @pytest.mark.filterwarnings("always")
 def test_only_our_warnings_are_shown_and_each_on_one_line(monkeypatch, capsys):
+    class Ours(InputWarning):
+        pass
+
     def main(args):
-        warnings.warn_explicit("dropped 2 rows.", UserWarning, "kerasbert/data/x.py", 1)
+        warnings.warn_explicit("dropped 2 rows.", InputWarning, "kerasbert/data/x.py", 1)
+        # Whose file it is does not matter: a copy of the package may be called anything.
+        warnings.warn_explicit("dropped 3 rows.", Ours, "elsewhere/x.py", 1)
         warnings.warn_explicit("of a library", UserWarning, "numpy/x.py", 1)
+        warnings.warn_explicit("of a library", UserWarning, "kerasbert/data/x.py", 1)
         warnings.warn_explicit("for developers", FutureWarning, "kerasbert/data/x.py", 1)
 
     assert exit_code(monkeypatch, main) == 0
-    assert capsys.readouterr() == ("", "warning: dropped 2 rows.\n")
+    assert capsys.readouterr() == ("", "warning: dropped 2 rows.\nwarning: dropped 3 rows.\n")
 
 
 def test_run_leaves_the_display_of_warnings_as_it_was(monkeypatch):
@@ -219,6 +308,37 @@ def test_a_missing_file_ends_the_command_with_one_line():
         "",
         "error: The file 'none.csv' does not exist.\n",
     )
+
+
+SAY_MUCH = "from kerasbert import _cli; _cli.run(lambda args: print('word ' * 100_000))"
+SAY_LITTLE = "from kerasbert import _cli; _cli.run(lambda args: print('word'))"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["-m", "kerasbert.fit", "--help"],
+        ["-m", "kerasbert.evaluate", "--help"],
+        ["-c", SAY_MUCH],
+        ["-c", SAY_LITTLE],
+    ],
+    ids=["a long help", "a short help", "much", "little"],
+)
+def test_a_reader_who_has_enough_is_no_error(args):
+    # A pipe that nobody reads, as after `head` is done.
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        done = subprocess.run(
+            [sys.executable, *args],
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=60,
+        )
+    finally:
+        os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 WITHOUT_TENSORFLOW = {

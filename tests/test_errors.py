@@ -1,6 +1,6 @@
 import pytest
 
-from kerasbert.errors import InputError, did_you_mean
+from kerasbert.errors import InputError, InputWarning, did_you_mean
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,9 @@ def test_no_names_give_no_hint():
 
 def test_an_input_error_is_a_value_error():
     assert issubclass(InputError, ValueError)
+
+
+def test_an_input_warning_is_a_user_warning():
+    # Python shows those, while it hides warnings for developers from users.
+    assert issubclass(InputWarning, UserWarning)
+    assert InputWarning is not UserWarning

@@ -170,6 +170,74 @@ def test_a_class_without_examples_is_left_out_of_the_mean_area():
     assert report["roc_auc"] == near(1 / 2)
 
 
+def test_a_label_without_a_known_cell_has_no_scores_and_is_left_out_of_the_means():
+    targets = floats([[1, UNKNOWN], [0, UNKNOWN], [1, UNKNOWN]])
+    outputs = floats([[0.8, 0.9], [0.6, 0.1], [0.7, 0.5]])
+    assert build_report(MULTILABEL, targets, outputs) == {
+        "loss": near(mean_loss(0.8, 0.4, 0.7)),
+        "accuracy": near(2 / 3),
+        "macro_f1": near(4 / 5),
+        "roc_auc": near(1),
+        "count": 3,
+        "labels": [
+            label_row("rude", 2 / 3, 1, 4 / 5, 2),
+            {"name": "kind", "precision": None, "recall": None, "f1": None, "support": 0},
+        ],
+    }
+
+
+def test_without_any_known_cell_there_is_no_score():
+    report = build_report(MULTILABEL, floats([[UNKNOWN] * 2] * 3), floats([[0.3, 0.6]] * 3))
+    assert (report["loss"], report["macro_f1"], report["roc_auc"]) == (None, None, None)
+    assert [label["f1"] for label in report["labels"]] == [None, None]
+    assert report["count"] == 3
+
+
+def test_a_label_that_is_known_and_never_there_counts_as_zero():
+    # Nobody is kind, and one was taken for it: precision 0, and recall 0 of 0.
+    report = build_report(MULTILABEL, floats([[1, 0], [0, 0]]), floats([[0.9, 0.8], [0.1, 0.2]]))
+    assert report["labels"] == [label_row("rude", 1, 1, 1, 1), label_row("kind", 0, 0, 0, 0)]
+    assert report["macro_f1"] == near(1 / 2)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_no_rows_have_no_scores(task):
+    labels = labels_of(task, "civil", "rude")
+    targets = floats(np.empty((0, 2))) if task == "multilabel" else np.empty(0, dtype=np.int32)
+    nothing = {"precision": None, "recall": None, "f1": None, "support": 0}
+    assert build_report(labels, targets, floats(np.empty((0, 2)))) == {
+        "loss": None,
+        "accuracy": None,
+        "macro_f1": None,
+        "roc_auc": None,
+        "count": 0,
+        "labels": [{"name": "civil"} | nothing, {"name": "rude"} | nothing],
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+def test_no_rows_have_no_errors():
+    report = build_report(labels_of("regression", "stars"), floats([]), floats(np.empty((0, 1))))
+    assert report == {"loss": None, "mse": None, "pearson": None, "spearman": None, "count": 0}
+
+
+def test_a_squared_error_beyond_float32_is_finite():
+    # Twice 1e30, squared, over two rows; the largest float32 is 3.4e38.
+    report = build_report(
+        labels_of("regression", "stars"), floats([1e30, 0]), floats([[-1e30], [0]])
+    )
+    assert report["mse"] == pytest.approx(2e60, rel=1e-6)
+    assert report["loss"] == report["mse"]
+
+
+def test_a_score_that_is_not_a_number_has_no_squared_error():
+    report = build_report(
+        labels_of("regression", "stars"), floats([1, 2]), floats([[math.nan], [3]])
+    )
+    assert (report["mse"], report["loss"], report["count"]) == (None, None, 2)
+
+
 def test_the_correlation_with_a_constant_is_undefined():
     report = build_report(labels_of("regression", "stars"), floats([1, 2]), floats([[3], [3]]))
     assert (report["pearson"], report["spearman"]) == (None, None)
@@ -182,7 +250,9 @@ def test_the_correlation_with_a_constant_is_undefined():
         (BINARY, BINARY_TARGETS, BINARY_OUTPUTS),
         (BINARY, np.array([1, 1]), two_columns([0.2, 0.9])),
         (MULTILABEL, MULTILABEL_TARGETS, MULTILABEL_OUTPUTS),
+        (MULTILABEL, floats([[1, UNKNOWN], [0, UNKNOWN]]), floats([[0.9, 0.8], [0.1, 0.2]])),
         (labels_of("regression", "stars"), floats([2]), floats([[3]])),
+        (labels_of("regression", "stars"), floats([1, 2]), floats([[math.nan], [3]])),
     ],
 )
 def test_a_report_is_strict_json(labels, targets, outputs):
@@ -203,6 +273,15 @@ def test_the_table_has_a_row_per_label_and_the_totals():
     assert ["rude", "0.500", "0.500", "0.500", "2"] in cells
     totals = "accuracy 0.600 macro F1 0.583 ROC AUC 0.833 loss 0.453 5 rows"
     assert totals in " ".join(text.split())
+
+
+def test_the_table_shows_a_label_without_a_known_cell_as_dashes():
+    targets = floats([[1, UNKNOWN], [0, UNKNOWN]])
+    text = printed(build_report(MULTILABEL, targets, floats([[0.9, 0.8], [0.1, 0.2]])))
+    cells = [row.replace("│", " ").split() for row in text.splitlines()]
+    assert ["rude", "1.000", "1.000", "1.000", "1"] in cells
+    assert ["kind", "-", "-", "-", "0"] in cells
+    assert "macro F1 1.000" in text
 
 
 def test_the_table_of_scores_shows_what_is_undefined_as_a_dash():

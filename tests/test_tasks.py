@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,15 @@ from kerasbert.tasks import TASKS, UNKNOWN
 def test_each_task_is_found_by_its_name():
     assert [TASKS[name].name for name in TASKS] == list(TASKS)
     assert set(TASKS) == {"binary", "multiclass", "multilabel", "regression"}
+
+
+def test_each_task_has_its_fewest_and_its_most_labels():
+    assert {name: (task.min_labels, task.max_labels) for name, task in TASKS.items()} == {
+        "binary": (2, 2),
+        "multiclass": (2, math.inf),
+        "multilabel": (1, math.inf),
+        "regression": (1, 1),
+    }
 
 
 def test_unknown_is_no_label():

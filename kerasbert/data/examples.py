@@ -120,15 +120,11 @@ def column_position(table: Table, column: str) -> int:
 
 
 def cell_text(value: Any) -> str:
-    """A cell as a string: nothing for a missing one, `"1"` for 1, 1.0 and true alike."""
+    """A cell as a string, empty for a missing one."""
     if value is None or value != value:  # NaN is the one value that differs from itself
         return ""
     if isinstance(value, bytes):  # Parquet knows text without an encoding
         return value.decode("utf-8", errors="replace")
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
     return str(value)
 
 

@@ -7,8 +7,14 @@ import zlib
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from kerasbert.errors import TrainingError
+
+
+def say(console: Console, text: str) -> None:
+    """Write a line as it is: neither broken at the terminal's width nor read as markup."""
+    console.print(Text(text), soft_wrap=True)
 
 
 class ProgressBars(keras.callbacks.Callback):
@@ -32,22 +38,21 @@ class ProgressBars(keras.callbacks.Callback):
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.total:,} examples"),
-            TextColumn("{task.speed:,.0f} examples/s", style="cyan"),
-            TextColumn("loss {task.fields[loss]:.4f}"),
+            TextColumn("{task.fields[numbers]}"),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._bar = self._progress.add_task(
-            self._epoch, total=self._num_examples, loss=math.nan, start=True
-        )
+        self._bar = self._progress.add_task(self._epoch, total=self._num_examples, numbers="")
         self._progress.start()
 
     def on_train_batch_end(self, batch, logs=None):
         # The dataset's batches differ by one example at most, so their share is exact enough.
         done = self._num_examples * (batch + 1) / self.params["steps"]
-        self._progress.update(self._bar, completed=done, loss=logs["loss"])
+        speed = done / (time.perf_counter() - self._started)
+        numbers = f"{speed:,.0f} examples/s  loss {logs['loss']:.4f}"
+        self._progress.update(self._bar, completed=done, numbers=numbers)
 
     def on_test_begin(self, logs=None):
         self._training_seconds = time.perf_counter() - self._started
@@ -57,10 +62,8 @@ class ProgressBars(keras.callbacks.Callback):
         self._progress.stop()
         seconds = self._training_seconds or time.perf_counter() - self._started
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        self._console.print(
-            f"{self._epoch}  {numbers}  {self._num_examples / seconds:,.0f} examples/s",
-            highlight=False,
-        )
+        speed = f"{self._num_examples / seconds:,.0f} examples/s"
+        say(self._console, f"{self._epoch}  {numbers}  {speed}")
 
 
 class StopAtNaN(keras.callbacks.Callback):
@@ -116,10 +119,10 @@ class FreezingProof(keras.callbacks.Callback):
                 "No weight moved in the first step. Compile the model after freezing: what can be "
                 "trained is read off then."
             )
-        self._console.print(
+        say(
+            self._console,
             f"after step 1: {len(frozen)} frozen weights unchanged bit for bit, "
             f"{len(moved & live)} of {len(live)} others changed",
-            highlight=False,
         )
 
     def _frozen_weights(self) -> list[keras.Variable]:

@@ -24,7 +24,7 @@ from kerasbert.models.classifier import (
 )
 from kerasbert.saving import Run
 from kerasbert.scoring import score
-from kerasbert.training.callbacks import FreezingProof, ProgressBars, StopAtNaN
+from kerasbert.training.callbacks import FreezingProof, ProgressBars, StopAtNaN, say
 
 
 def fit_classifier(
@@ -75,11 +75,11 @@ def fit_classifier(
     compile_classifier(model, model_config.task, learning_rate=learning_rate, num_steps=num_steps)
 
     console.print(freezing_table(model))
-    console.print(_describe(dataset, tokens, model_config), highlight=False)
-    console.print(
-        f"{num_steps:,} steps in {config.train.epochs} epochs, batches of {batch_size}, learning "
-        f"rate up to {learning_rate:g}, {config.train.precision}",
-        highlight=False,
+    say(console, _describe(dataset, tokens, model_config))
+    say(
+        console,
+        f"{num_steps:,} steps of {batch_size} in {config.train.epochs} epochs, "
+        f"learning rate up to {learning_rate:g}, {config.train.precision}",
     )
     model.fit(
         batches,
@@ -130,8 +130,8 @@ def _describe(dataset: Dataset, tokens: Tokens, config: ModelConfig) -> str:
     labels, shown = dataset.labels, ", ".join(dataset.labels.names[:10])
     return (
         f"{labels.task}: {shown}{', ...' if len(labels.names) > 10 else ''}\n"
-        f"{len(dataset.train):,} examples to train on, {len(dataset.validation):,} to validate on; "
+        f"{len(dataset.train):,} examples to train on, {len(dataset.validation):,} to validate on\n"
         f"word pieces per text: median {np.median(tokens.lengths):.0f}, "
-        f"longest {tokens.lengths.max()}; {tokens.num_truncated / len(tokens):.1%} of the texts "
-        f"cut at {config.max_length}"
+        f"longest {tokens.lengths.max()}; "
+        f"{tokens.num_truncated / len(tokens):.1%} cut at {config.max_length}"
     )

@@ -75,6 +75,43 @@ def test_limit_draws_rows_over_the_whole_file(files):
     assert dataset.train.rows == sorted(dataset.train.rows)
 
 
+@pytest.fixture
+def rare(tmp_path):
+    """A file of 40 rows and three labels, of which one is there twice only."""
+    rows = [*rows_named("text", 38), ("odd one", "odd"), ("odd two", "odd")]
+    return write_csv(tmp_path / "rare.csv", HEADER, rows)
+
+
+def test_the_labels_are_those_of_the_whole_file_whatever_the_limit_draws(rare):
+    drawn = set()
+    for seed in range(20):
+        dataset = read_dataset(DataConfig(train=rare, limit=12), seed)
+        assert dataset.labels == Labels("multiclass", ("label",), ("civil", "odd", "rude"))
+        cells = dataset.train.labels["label"] + dataset.validation.labels["label"]
+        assert len(cells) == 12
+        drawn.add(cells.count("odd"))
+    # Neither a label that was drawn once nor one that was not drawn is refused.
+    assert drawn >= {0, 1}
+
+
+def test_a_label_that_is_drawn_once_is_trained_on(rare):
+    for seed in range(20):
+        dataset = read_dataset(DataConfig(train=rare, limit=20), seed)
+        counts = [part.labels["label"].count("odd") for part in (dataset.train, dataset.validation)]
+        assert counts in ([0, 0], [1, 0], [1, 1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_label_that_is_in_the_file_once_is_named_whatever_the_limit_draws(seed, tmp_path):
+    path = write_csv(tmp_path / "a.csv", HEADER, [*rows_named("text", 38), ("hi", "odd")])
+    with pytest.raises(InputError) as caught:
+        read_dataset(DataConfig(train=path, limit=10), seed)
+    assert str(caught.value) == (
+        f"{path}, row 40, column 'label': the label 'odd' is there once only, so it cannot be both "
+        "learned and validated. Expected at least two rows; correct, merge or remove it."
+    )
+
+
 def test_a_limit_above_the_number_of_rows_keeps_them_all(files):
     dataset = read_dataset(DataConfig(train=files["train"], limit=999))
     assert len(dataset.train) + len(dataset.validation) == 40

@@ -8,7 +8,7 @@ import pytest
 
 from kerasbert.data.examples import Examples, cell_text, read_examples, read_texts
 from kerasbert.data.tables import open_table
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, InputWarning
 from tests.conftest import write_csv
 
 
@@ -19,15 +19,15 @@ from tests.conftest import write_csv
         (math.nan, ""),
         (np.float64("nan"), ""),
         (1, "1"),
-        (1.0, "1"),
-        (True, "1"),
-        (False, "0"),
-        (0.0, "0"),
-        (-3.0, "-3"),
+        (1.0, "1.0"),
+        (True, "True"),
         (1.5, "1.5"),
         (math.inf, "inf"),
         ("1.0", "1.0"),
         ("  hi ", "  hi "),
+        (b"caf\xc3\xa9", "caf\xe9"),
+        (b"caf\xe9", "caf\ufffd"),
+        (b"", ""),
     ],
 )
 def test_a_cell_as_text(value, text):
@@ -74,6 +74,78 @@ def test_csv_parquet_and_json_lines_of_the_same_content_are_equal(tmp_path):
     assert read[0].texts == read[1].texts == read[2].texts == texts
 
 
+# What a label may be written as in each format; all that stand in one row are the same label.
+ONE = (1, 1.0, True, "1", "1.0", "1.00", "True", "true", "TRUE", " 1 ")
+ZERO = (0, 0.0, False, "0", "0.0", "False", "false", "FALSE")
+OTHERS = ("yes", "1.5", "1.0.0", "v1.0", "10", "01", "-1")
+
+
+def labels_in(path):
+    return read_examples(path).labels["label"]
+
+
+def test_a_label_is_the_same_however_a_csv_file_writes_it(tmp_path):
+    cells = [*ONE, *ZERO, *OTHERS]
+    path = write_csv(tmp_path / "a.csv", ("text", "label"), [("hi", cell) for cell in cells])
+    assert labels_in(path) == ["1"] * len(ONE) + ["0"] * len(ZERO) + list(OTHERS)
+
+
+def test_a_label_is_the_same_however_json_lines_write_it(tmp_path):
+    cells = [*ONE, *ZERO, *OTHERS]
+    path = tmp_path / "a.jsonl"
+    lines = [json.dumps({"text": "hi", "label": cell}) for cell in cells]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert labels_in(path) == ["1"] * len(ONE) + ["0"] * len(ZERO) + list(OTHERS)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [1, 0],
+        [1.0, 0.0],
+        [True, False],
+        ["1", "0"],
+        ["1.0", "0.0"],
+        ["True", "False"],
+        ["true", "false"],
+        [b"1", b"0"],
+        [b"true", b"false"],
+        pa.array([1, 0], pa.int8()),
+        pa.array([1, 0], pa.float32()),
+    ],
+    ids=lambda cells: str(pa.array(cells).type) + " " + str(cells[0]),
+)
+def test_a_label_is_the_same_whatever_the_type_of_a_parquet_column(cells, tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["hi", "yo"], "label": cells}), path)
+    assert labels_in(path) == ["1", "0"]
+
+
+def test_whole_numbers_with_a_fraction_of_zero_are_whole_numbers(tmp_path):
+    cells = ["12.0", "-3.0", "+4.0", "0.50", "2.5", ".0", "1e0"]
+    path = write_csv(tmp_path / "a.csv", ("text", "label"), [("hi", cell) for cell in cells])
+    assert labels_in(path) == ["12", "-3", "+4", "0.50", "2.5", ".0", "1e0"]
+
+
+def test_bytes_in_parquet_are_texts(tmp_path):
+    path = tmp_path / "a.parquet"
+    columns = {
+        "text": ["caf\xe9".encode(), b"yo"],
+        "reply": [b"and tea", None],
+        "label": [b"rude", b"civil"],
+    }
+    pq.write_table(pa.table(columns), path)
+    examples = read_examples(path, pair_column="reply")
+    assert examples.texts == ["caf\xe9", "yo"]
+    assert examples.pairs == ["and tea", ""]
+    assert examples.labels == {"label": ["rude", "civil"]}
+
+
+def test_a_text_that_is_true_or_a_number_is_kept_as_it_was_written(tmp_path):
+    path = write_csv(tmp_path / "a.csv", ("text", "label"), [("true", "1"), ("1.0", "0")])
+    assert read_examples(path).texts == ["true", "1.0"]
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
@@ -93,7 +165,7 @@ def test_a_missing_column_is_answered_with_the_nearest(options, problem, tmp_pat
 def test_rows_without_a_text_are_dropped_and_counted(tmp_path):
     rows = [("hi", "1"), ("", "0"), (" \t", "0"), ("yo", "0")]
     path = write_csv(tmp_path / "a.csv", ("text", "label"), rows)
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(InputWarning) as caught:
         examples = read_examples(path)
     assert [str(warning.message) for warning in caught] == [
         f"{path}: dropped 2 of 4 rows, because 'text' is empty there."
@@ -106,7 +178,7 @@ def test_missing_texts_are_dropped_as_empty_ones_are(tmp_path):
     path = tmp_path / "a.jsonl"
     lines = ['{"text": null, "label": 1}', '{"label": 1}', '{"text": "hi", "label": 0}']
     path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.warns(UserWarning, match=r": dropped 2 of 3 rows, because 'text' is empty there"):
+    with pytest.warns(InputWarning, match=r": dropped 2 of 3 rows, because 'text' is empty there"):
         examples = read_examples(path)
     assert (examples.texts, examples.rows) == (["hi"], [3])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kerasbert.data.labels import Labels, find_labels
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, InputWarning
 from kerasbert.tasks import UNKNOWN
 from tests.data.making import make_examples
 
@@ -154,7 +154,7 @@ def test_a_multilabel_cell_that_is_neither_0_nor_1_is_named(cell):
 
 def test_a_constant_multilabel_column_is_warned_of():
     examples = make_examples(rude=["0", "1", ""], kind=["1", "", "1"], odd=["", "", ""])
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(InputWarning) as caught:
         labels = find_labels(examples)
     assert [str(warning.message) for warning in caught] == [
         "comments.csv: nothing to learn in 'kind', 'odd': all of its known cells are the same."

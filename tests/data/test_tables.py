@@ -1,4 +1,5 @@
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -107,9 +108,19 @@ def test_a_row_with_broken_quoting_is_named(content, problem, write):
 
 def test_a_column_that_is_there_twice_is_named(write):
     path = write("a.csv", "text,label,text\na,1,b\n")
-    assert message_of(path) == (
-        f"{path}, row 1: the column 'text' is there twice. Rename one of them."
-    )
+    assert message_of(path) == (f"{path}: the column 'text' is there twice. Rename one of them.")
+
+
+def test_columns_without_a_name_are_let_pass(write):
+    # A spreadsheet writes its empty columns, too.
+    table = open_table(write("a.csv", "text,label,,\nhi,1,,\nyo,0,,note\n"))
+    assert table.columns == ("text", "label", "", "")
+    assert list(table.rows()) == [(2, ["hi", "1", "", ""]), (3, ["yo", "0", "", "note"])]
+
+
+def test_of_several_columns_that_are_there_twice_the_first_is_named(write):
+    path = write("a.csv", ",,b,a,a,b\n1,2,3,4,5,6\n")
+    assert message_of(path) == (f"{path}: the column 'b' is there twice. Rename one of them.")
 
 
 def test_a_field_of_any_length_is_read(write):
@@ -149,11 +160,52 @@ def test_a_file_is_read_in_the_encoding_given(encoding, write):
     assert rows_of(json_path, encoding=encoding) == [(1, ["caf\xe9"])]
 
 
-def test_an_unknown_encoding_is_named(write):
-    path = write("a.csv", "text\nhi\n")
-    assert message_of(path, encoding="utf-9") == (
-        "Unknown `encoding` 'utf-9'. Expected one that Python knows, such as 'utf-8', 'cp1252' or "
-        "'utf-16'."
+# The third and fourth are codecs of Python, but not of text; the fifth cannot be a name.
+@pytest.mark.parametrize("encoding", ["utf-9", "", "base64", "rot13", "utf-8\0"])
+@pytest.mark.parametrize(("name", "content"), [("a.csv", "text\nhi\n"), ("a.jsonl", "{}\n")])
+def test_an_unknown_encoding_is_named(encoding, name, content, write):
+    path = write(name, content)
+    assert message_of(path, encoding=encoding) == (
+        f"Unknown `encoding` {encoding!r}. Expected one that Python knows, such as 'utf-8', "
+        "'cp1252' or 'utf-16'."
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text,label\nhi,1\n"),
+        ("a.csv", "text,label\nhi,12\n"),
+        ("a.jsonl", '{"text": "hi"}\n'),
+    ],
+)
+def test_a_file_that_is_not_in_the_encoding_given_is_refused(encoding, name, content, write):
+    path = write(name, content)
+    assert message_of(path, encoding=encoding) == (
+        f"{path} is not {encoding}. Pass --encoding with the right one (often cp1252), or save the "
+        "file as UTF-8."
+    )
+
+
+@pytest.mark.parametrize("count", [1, 5000])
+@pytest.mark.parametrize(
+    ("name", "header", "line"),
+    [("a.csv", "text,label\n", "hi,1\n"), ("a.jsonl", "", '{"text": "hi"}\n')],
+)
+def test_a_file_that_ends_within_a_character_is_refused(count, name, header, line, write):
+    path = write(name, (header + line * count).encode("utf-16")[:-1])
+    assert message_of(path, encoding="utf-16") == (
+        f"{path} is not utf-16. Pass --encoding with the right one (often cp1252), or save the "
+        "file as UTF-8."
+    )
+
+
+def test_the_first_row_that_is_not_in_another_encoding_is_named(write):
+    path = write("a.csv", "text,label\nhi,1\ncaf\xe9,1\n".encode())
+    assert message_of(path, encoding="ascii") == (
+        f"{path}, row 3: the byte 0xc3 is not ascii. Pass --encoding with the right one "
+        "(often cp1252), or save the file as UTF-8."
     )
 
 
@@ -165,9 +217,13 @@ def test_an_empty_file_is_refused(write):
 @pytest.mark.parametrize("content", ["text,label", "text,label\n", "text,label\n\n\n"])
 def test_a_header_alone_is_refused(content, write):
     path = write("a.csv", content)
-    assert message_of(path) == (
-        f"{path} has a header and no rows. Expected at least one row below it."
-    )
+    assert message_of(path) == f"{path} has a header and no rows. Expected at least one."
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_blank_lines_alone_are_refused(name, write):
+    path = write(name, "\n\n")
+    assert message_of(path) == f"{path} has no rows. Expected at least one."
 
 
 @pytest.mark.parametrize(("name", "received"), [("a.xlsx", ".xlsx"), ("a", "no ending")])
@@ -220,7 +276,14 @@ def test_a_line_that_is_no_object_is_named(line, write):
 
 def test_a_line_that_is_not_json_is_named(write):
     path = write("a.jsonl", '{"text": "hi"}\n{text: hi}\n')
-    assert message_of(path).startswith(f"{path}, row 2: not JSON: Expecting property name")
+    assert message_of(path) == (
+        f"{path}, row 2: not JSON: Expecting property name enclosed in double quotes."
+    )
+
+
+def test_a_line_that_is_nested_too_deep_is_named(write):
+    path = write("a.jsonl", f'{{"text": "hi"}}\n{"[" * 100_000}{"]" * 100_000}\n')
+    assert message_of(path).startswith(f"{path}, row 2: not JSON: ")
 
 
 def test_parquet_keeps_its_types_and_missing_cells(tmp_path):
@@ -251,9 +314,56 @@ def test_parquet_rows_are_counted_across_what_is_read_at_once(tmp_path):
 def test_parquet_without_rows_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), path)
-    assert message_of(path).startswith(f"{path} has ")
+    assert message_of(path) == f"{path} has a header and no rows. Expected at least one."
+
+
+def test_a_parquet_column_that_is_there_twice_is_named(tmp_path):
+    path = tmp_path / "a.parquet"
+    columns = [pa.array(["hi"]), pa.array(["1"]), pa.array(["yo"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["text", "label", "text"]), path)
+    assert message_of(path) == f"{path}: the column 'text' is there twice. Rename one of them."
 
 
 def test_a_file_that_only_calls_itself_parquet_is_refused(write):
     path = write("a.parquet", "text,label\nhi,1\n")
-    assert message_of(path).startswith(f"{path} is not a Parquet file: ")
+    message = message_of(path)
+    assert message.startswith(f"{path} is not a Parquet file: ")
+    assert message.endswith(".")
+    assert not message.endswith("..")
+
+
+def write_parquet(path):
+    """Three parts of 1,000 rows, of which the last one is broken in its midst."""
+    texts = [f"text {number}" for number in range(3000)]
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=1000, compression="gzip")
+    content = bytearray(path.read_bytes())
+    with pq.ParquetFile(path) as file:
+        part = file.metadata.row_group(2).column(0)
+    middle = part.data_page_offset + part.total_compressed_size // 4
+    content[middle : middle + 40] = b"\xff" * 40
+    path.write_bytes(content)
+
+
+def test_parquet_that_is_broken_further_down_names_the_file(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_parquet(path)
+    message = message_of(path)
+    assert re.match(re.escape(str(path)) + r", after row (0|1000|2000): \S", message)
+
+
+def test_the_rows_above_the_break_are_read(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_parquet(path)
+    rows = open_table(path).rows()
+    assert next(rows) == (1, ["text 0"])
+
+
+@pytest.mark.xfail(reason="pyarrow's OSError is passed on as it is", raises=OSError, strict=True)
+def test_parquet_whose_end_is_broken_names_the_file(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["hi", "yo"]}), path)
+    content = bytearray(path.read_bytes())
+    # The last eight bytes are the length of what stands above them, and a mark.
+    content[-48:-8] = b"\xff" * 40
+    path.write_bytes(content)
+    assert str(path) in message_of(path)

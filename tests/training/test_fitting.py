@@ -61,6 +61,14 @@ def test_a_frozen_base_stays_as_it_was_and_says_so(toy_base, comments_csv):
     assert "encoder, block 3" in shown.getvalue()
 
 
+def test_bars_on_a_terminal(toy_base, comments_csv):
+    shown = StringIO()
+    console = Console(file=shown, width=120, force_terminal=True)
+    fit_classifier(toy_config(toy_base(), comments_csv, epochs=2), console=console)
+    assert "epoch 2/2, validating" in shown.getvalue()
+    assert "32/32 examples" in shown.getvalue()
+
+
 def test_a_weight_that_moves_though_frozen_stops_the_training():
     config = toy_config("toy").model
     model = build_classifier(config, encoder_config=encoder_config("bert"))

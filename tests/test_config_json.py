@@ -1,0 +1,237 @@
+import dataclasses
+import json
+
+import pytest
+
+from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
+from kerasbert.config_json import from_dict, read_config, to_json
+from kerasbert.errors import InputError
+
+MODEL_KEYS = (
+    "base, freeze_base, freeze_layers, freeze_embeddings, head, hidden_units, dropout, l2, "
+    "pooling, max_length, task, num_labels, target_mean, target_scale"
+)
+
+# Every field unlike its default.
+CHANGED = FitConfig(
+    data=DataConfig(
+        train="train.csv",
+        validation="validation.parquet",
+        test="test.jsonl",
+        text_column="comment",
+        pair_column="reply",
+        label_columns=("rude", "kind"),
+        task="multilabel",
+        validation_fraction=0.25,
+        limit=77,
+        encoding="cp1252",
+    ),
+    model=ModelConfig(
+        base="some/base",
+        freeze_base=True,
+        freeze_layers=2,
+        freeze_embeddings=True,
+        head="classification",
+        hidden_units=(13,),
+        dropout=0.5,
+        l2=0.125,
+        pooling="mean",
+        max_length=99,
+        task="multilabel",
+        num_labels=7,
+        target_mean=1.5,
+        target_scale=2.5,
+    ),
+    train=TrainConfig(
+        epochs=5, batch_size=37, learning_rate=3e-4, precision="mixed_float16", seed=11
+    ),
+    output="runs/one",
+    overwrite=True,
+)
+
+
+def leaves(config):
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value)
+        else:
+            yield field.name, value
+
+
+def message_of(function, *args, **kwargs):
+    with pytest.raises(InputError) as caught:
+        function(*args, **kwargs)
+    return str(caught.value)
+
+
+def test_json_there_and_back(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(to_json(CHANGED), encoding="utf-8")
+    unchanged = [
+        name
+        for (name, value), (_, default) in zip(leaves(CHANGED), leaves(FitConfig()), strict=True)
+        if value == default
+    ]
+    assert not unchanged
+    assert read_config(FitConfig, path) == CHANGED
+    assert from_dict(FitConfig, json.loads(to_json(CHANGED))) == CHANGED
+
+
+def test_defaults_there_and_back():
+    assert from_dict(FitConfig, json.loads(to_json(FitConfig()))) == FitConfig()
+
+
+def test_keys_left_out_keep_their_defaults():
+    config = from_dict(FitConfig, {"train": {"epochs": 9}})
+    assert config == FitConfig(train=TrainConfig(epochs=9))
+
+
+def test_a_list_becomes_a_tuple_and_a_whole_number_a_float():
+    config = from_dict(ModelConfig, {"hidden_units": [4, 5], "dropout": 0})
+    assert config.hidden_units == (4, 5)
+    assert type(config.dropout) is float
+
+
+@pytest.mark.parametrize(
+    ("config_class", "values", "message"),
+    [
+        (
+            FitConfig,
+            {"trian": {}},
+            "Unknown key 'trian'. Did you mean 'train'? "
+            "Known keys: data, model, train, output, overwrite.",
+        ),
+        (
+            FitConfig,
+            {"model": {"dropuot": 0.1}},
+            f"Unknown key 'dropuot' in 'model'. Did you mean 'dropout'? Known keys: {MODEL_KEYS}.",
+        ),
+        (
+            FitConfig,
+            {"model": {"qqq": 1}},
+            f"Unknown key 'qqq' in 'model'. Known keys: {MODEL_KEYS}.",
+        ),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest(config_class, values, message):
+    assert message_of(from_dict, config_class, values) == message
+
+
+@pytest.mark.parametrize(
+    ("config_class", "values", "message"),
+    [
+        (FitConfig, [], "Expected an object of settings. Received: []."),
+        (FitConfig, {"model": 3}, "Expected an object of settings in 'model'. Received: 3."),
+        (FitConfig, {"overwrite": 1}, "`overwrite` must be true or false. Received: overwrite=1."),
+        (TrainConfig, {"epochs": "3"}, "`epochs` must be a whole number. Received: epochs='3'."),
+        (TrainConfig, {"epochs": 3.0}, "`epochs` must be a whole number. Received: epochs=3.0."),
+        (TrainConfig, {"epochs": True}, "`epochs` must be a whole number. Received: epochs=True."),
+        (TrainConfig, {"seed": None}, "`seed` must be a whole number. Received: seed=None."),
+        (ModelConfig, {"dropout": "0.1"}, "`dropout` must be a number. Received: dropout='0.1'."),
+        (ModelConfig, {"dropout": False}, "`dropout` must be a number. Received: dropout=False."),
+        (ModelConfig, {"base": 7}, "`base` must be a string. Received: base=7."),
+        (
+            ModelConfig,
+            {"hidden_units": [4, "5"]},
+            "`hidden_units` must be a whole number. Received: hidden_units='5'.",
+        ),
+        (
+            DataConfig,
+            {"label_columns": "label"},
+            "`label_columns` must be a list. Received: label_columns='label'.",
+        ),
+        (
+            ModelConfig,
+            {"hidden_units": 768},
+            "`hidden_units` must be a list or null. Received: hidden_units=768.",
+        ),
+        (
+            DataConfig,
+            {"limit": 1.5},
+            "`limit` must be a whole number or null. Received: limit=1.5.",
+        ),
+        (ModelConfig, {"pooling": 3}, "`pooling` must be a string or null. Received: pooling=3."),
+        (
+            TrainConfig,
+            {"learning_rate": "1e-3"},
+            "`learning_rate` must be a number or null. Received: learning_rate='1e-3'.",
+        ),
+    ],
+)
+def test_a_value_of_another_type_is_refused(config_class, values, message):
+    assert message_of(from_dict, config_class, values) == message
+
+
+def test_a_missing_config_file_is_named(tmp_path):
+    path = str(tmp_path / "none.json")
+    with pytest.raises(FileNotFoundError) as caught:
+        read_config(FitConfig, path)
+    assert str(caught.value) == f"There is no config file {path!r}."
+
+
+def test_a_config_file_that_is_not_json_is_named(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("epochs: 3", encoding="utf-8")
+    assert message_of(read_config, FitConfig, path) == (
+        f"{path} is not JSON: Expecting value: line 1 column 1 (char 0)."
+    )
+
+
+def test_a_config_file_that_holds_a_list_is_named(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("[1, 2]", encoding="utf-8")
+    assert message_of(read_config, FitConfig, path) == (
+        f"{path}: expected a JSON object. Received: [1, 2]."
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"train": {"epochs": 0}}', "`epochs` must be above 0. Received: epochs=0."),
+        (
+            '{"model": {"l2": Infinity}}',
+            "`l2` must be 0 or above, and finite. Received: l2=inf.",
+        ),
+        (
+            '{"model": {"head": "mpl"}}',
+            "`head` must be one of 'linear', 'classification', 'mlp'. Received: head='mpl'. "
+            "Did you mean 'mlp'?",
+        ),
+        (
+            '{"overwrite": "yes"}',
+            "`overwrite` must be true or false. Received: overwrite='yes'.",
+        ),
+    ],
+)
+def test_a_wrong_value_in_a_config_file_names_the_file(content, problem, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(content, encoding="utf-8")
+    assert message_of(read_config, FitConfig, path) == f"{path}: {problem}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(
+            '{"train": ' + "[" * 100_000 + "]" * 100_000 + "}",
+            marks=pytest.mark.xfail(
+                reason="read_json lets it through", raises=RecursionError, strict=True
+            ),
+            id="nested too deep",
+        ),
+        pytest.param(
+            '{"model": {"dropout": 1' + "0" * 400 + "}}",
+            marks=pytest.mark.xfail(
+                reason="from_dict lets it through", raises=OverflowError, strict=True
+            ),
+            id="a number beyond all floats",
+        ),
+        pytest.param('{"train": "caf\xe9"}'.encode("cp1252"), id="not UTF-8"),
+    ],
+)
+def test_a_config_file_that_cannot_be_read_is_named(content, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert message_of(read_config, FitConfig, path).startswith(str(path))
