@@ -17,11 +17,7 @@ from kerasbert.errors import InputError, InputWarning, TrainingError
 
 # Flags carry their field's name alone (--train, not --data.train), and a default of None is left
 # out of the help's choices.
-_STYLE = (
-    tyro.conf.OmitArgPrefixes,
-    tyro.conf.DisallowNone,
-    tyro.conf.PositionalMetavarFromFieldName,
-)
+_STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone)
 
 
 def parse(config_class: type, command: str, args: Sequence[str]) -> Any:
@@ -73,8 +69,10 @@ def run(main: Callable[[list[str]], None]) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            main(sys.argv[1:])
-        sys.stdout.flush()
+            try:
+                main(sys.argv[1:])
+            finally:
+                sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads us has enough, as `head` does; what is left to print goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

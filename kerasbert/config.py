@@ -189,8 +189,8 @@ class TrainConfig:
         _check(
             self,
             "learning_rate",
-            self.learning_rate is None or self.learning_rate > 0,
-            "be above 0",
+            self.learning_rate is None or 0 < self.learning_rate < math.inf,
+            "be above 0, and finite",
         )
         _check_choice(self, "precision", PRECISIONS)
         _check(self, "seed", 0 <= self.seed < 2**32, "be at least 0 and below 2^32")

@@ -72,7 +72,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         if typing.get_origin(option) is tuple and isinstance(value, (list, tuple)):
             item = typing.get_args(option)[0]
             return tuple(_convert(item, part, key) for part in value)
-        if option is float and type(value) in (int, float):
+        if option is float and type(value) in (int, float) and abs(value) < 1e300:
             return float(value)
         if type(value) is option:
             return value

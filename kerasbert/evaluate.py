@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -18,10 +19,10 @@ class EvaluateConfig:
     """The report of a run on a file of labelled texts, printed and written as JSON."""
 
     # Directory that `python -m kerasbert.fit` wrote.
-    run: tyro.conf.Positional[str]
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
 
     # File of texts and labels (.csv, .parquet, .jsonl), with the columns of the training file.
-    test: tyro.conf.Positional[str]
+    test: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TEST")]
 
     # JSON file to write. Default: evaluation_NAME.json in the run's directory.
     output: str | None = None

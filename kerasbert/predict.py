@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -26,10 +26,10 @@ class PredictConfig:
     """Predictions for a file, written to another, or for a text, written to the screen."""
 
     # Directory that `python -m kerasbert.fit` wrote.
-    run: tyro.conf.Positional[str]
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
 
     # File of texts (.csv, .parquet, .jsonl).
-    input: tyro.conf.Positional[str | None] = None
+    input: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="INPUT")] = None
 
     # CSV file to write: all columns of the input, `prediction`, and a `probability_LABEL` per
     # label.

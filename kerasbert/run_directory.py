@@ -111,7 +111,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; an `InputError` says that it is none."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}.") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a JSON object. Received: {values!r:.60}.")

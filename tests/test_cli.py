@@ -310,6 +310,28 @@ def test_a_missing_file_ends_the_command_with_one_line():
     )
 
 
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (
+            ["kerasbert.fit", "--epoch", "5"],
+            "Unrecognized options: --epoch, 5. Did you mean --epochs?",
+        ),
+        (["kerasbert.fit", "--zzzzqqq"], "Unrecognized options: --zzzzqqq"),
+        (["kerasbert.evaluate", "run"], "Missing: TEST."),
+    ],
+)
+def test_the_message_does_not_depend_on_the_encoding_of_the_terminal(args, line):
+    done = subprocess.run(
+        [sys.executable, "-m", *args],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {line}\n")
+
+
 SAY_MUCH = "from kerasbert import _cli; _cli.run(lambda args: print('word ' * 100_000))"
 SAY_LITTLE = "from kerasbert import _cli; _cli.run(lambda args: print('word'))"
 
@@ -317,12 +339,15 @@ SAY_LITTLE = "from kerasbert import _cli; _cli.run(lambda args: print('word'))"
 @pytest.mark.parametrize(
     "args",
     [
-        ["-m", "kerasbert.fit", "--help"],
-        ["-m", "kerasbert.evaluate", "--help"],
-        ["-c", SAY_MUCH],
-        ["-c", SAY_LITTLE],
+        pytest.param(["-m", "kerasbert.fit", "--help"], id="a long help"),
+        pytest.param(
+            ["-m", "kerasbert.evaluate", "--help"],
+            marks=pytest.mark.xfail(reason="what fits the buffer is not flushed", strict=True),
+            id="a short help",
+        ),
+        pytest.param(["-c", SAY_MUCH], id="much"),
+        pytest.param(["-c", SAY_LITTLE], id="little"),
     ],
-    ids=["a long help", "a short help", "much", "little"],
 )
 def test_a_reader_who_has_enough_is_no_error(args):
     # A pipe that nobody reads, as after `head` is done.
@@ -331,6 +356,8 @@ def test_a_reader_who_has_enough_is_no_error(args):
     try:
         done = subprocess.run(
             [sys.executable, *args],
+            # Empty is as good as unset: a short text waits in the buffer until the end.
+            env=os.environ | {"PYTHONUNBUFFERED": ""},
             stdout=write_end,
             stderr=subprocess.PIPE,
             encoding="utf-8",

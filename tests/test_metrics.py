@@ -275,6 +275,14 @@ def test_the_table_has_a_row_per_label_and_the_totals():
     assert totals in " ".join(text.split())
 
 
+def test_a_name_in_square_brackets_is_shown_as_it_is():
+    labels = labels_of("binary", "[red]", "[/]", thresholds=(0.5, 0.5))
+    text = printed(build_report(labels, BINARY_TARGETS, BINARY_OUTPUTS))
+    cells = [row.replace("│", " ").split() for row in text.splitlines()]
+    assert ["[red]", "0.667", "0.667", "0.667", "3"] in cells
+    assert ["[/]", "0.500", "0.500", "0.500", "2"] in cells
+
+
 def test_the_table_shows_a_label_without_a_known_cell_as_dashes():
     targets = floats([[1, UNKNOWN], [0, UNKNOWN]])
     text = printed(build_report(MULTILABEL, targets, floats([[0.9, 0.8], [0.1, 0.2]])))

@@ -143,7 +143,7 @@ def _open_parquet(path: Path, encoding: str) -> Table:
     def open_file() -> pyarrow.parquet.ParquetFile:
         try:
             return pyarrow.parquet.ParquetFile(path)
-        except pyarrow.ArrowException as error:
+        except (OSError, pyarrow.ArrowException) as error:
             raise InputError(f"{path} is not a Parquet file: {str(error).rstrip('.')}.") from None
 
     with open_file() as file:

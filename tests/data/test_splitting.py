@@ -169,6 +169,7 @@ def test_scores_are_held_out_evenly_over_their_range(seed):
         (101, 0.3, 30),
         (64, 0.25, 16),
         (7, 0.2, 1),
+        (8, 0.2, 2),
         (9, 0.5, 4),
         (3, 0.01, 1),
         (2, 0.99, 1),
