@@ -66,33 +66,36 @@ def run(main: Callable[[list[str]], None]) -> None:
 
     Exit codes: 0 done, 1 training went wrong, 2 the input cannot be used, 130 interrupted.
     """
+    code, message = 0, ""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("always", InputWarning)
             warnings.showwarning = _show_warning
-            try:
-                main(sys.argv[1:])
-            finally:
-                sys.stdout.flush()
+            main(sys.argv[1:])
+    except SystemExit as stop:  # after --help
+        code = stop.code or 0
     except BrokenPipeError:
-        # Whoever reads us has enough, as `head` does; what is left to print goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        pass  # whoever reads us has enough, as `head` does
     except (InputError, OSError) as error:
-        _stop(error, 2)
+        code, message = 2, f"error: {error}"
     except TrainingError as error:
-        _stop(error, 1)
+        code, message = 1, f"error: {error}"
     except KeyboardInterrupt:
-        print("Interrupted. Nothing was saved.", file=sys.stderr)
-        sys.exit(130)
+        code, message = 130, "Interrupted. Nothing was saved."
+    if message:
+        print(" ".join(message.split()), file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would try again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if code:
+        sys.exit(code)
 
 
 def _has_default(field: dataclasses.Field) -> bool:
     missing = dataclasses.MISSING
     return field.default is not missing or field.default_factory is not missing
-
-
-def _stop(error: Exception, code: int) -> None:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(code)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

@@ -60,7 +60,7 @@ def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> di
     ]  # fmt: skip
     return {
         "loss": _finite(loss),
-        "accuracy": _mean(((truth == decided) | ~known).all(axis=1)),
+        "accuracy": _mean(((truth == decided) | ~known).all(axis=1)[known.any(axis=1)]),
         "macro_f1": _mean([label["f1"] for label in per_label if label["f1"] is not None]),
         "roc_auc": _mean(areas),
         "count": len(targets),

@@ -336,25 +336,12 @@ SAY_MUCH = "from kerasbert import _cli; _cli.run(lambda args: print('word ' * 10
 SAY_LITTLE = "from kerasbert import _cli; _cli.run(lambda args: print('word'))"
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
-        pytest.param(["-m", "kerasbert.fit", "--help"], id="a long help"),
-        pytest.param(
-            ["-m", "kerasbert.evaluate", "--help"],
-            marks=pytest.mark.xfail(reason="what fits the buffer is not flushed", strict=True),
-            id="a short help",
-        ),
-        pytest.param(["-c", SAY_MUCH], id="much"),
-        pytest.param(["-c", SAY_LITTLE], id="little"),
-    ],
-)
-def test_a_reader_who_has_enough_is_no_error(args):
-    # A pipe that nobody reads, as after `head` is done.
+def run_unread(*args):
+    """Run Python with a standard output that nobody reads, as after `head` is done."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     try:
-        done = subprocess.run(
+        return subprocess.run(
             [sys.executable, *args],
             # Empty is as good as unset: a short text waits in the buffer until the end.
             env=os.environ | {"PYTHONUNBUFFERED": ""},
@@ -365,7 +352,37 @@ def test_a_reader_who_has_enough_is_no_error(args):
         )
     finally:
         os.close(write_end)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        pytest.param(["-m", "kerasbert.fit", "--help"], id="a long help"),
+        pytest.param(["-m", "kerasbert.evaluate", "--help"], id="a short help"),
+        pytest.param(["-c", SAY_MUCH], id="much"),
+        pytest.param(["-c", SAY_LITTLE], id="little"),
+    ],
+)
+def test_a_reader_who_has_enough_is_no_error(args):
+    done = run_unread(*args)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+SAY_A_WORD_AND_FAIL = """
+from kerasbert import _cli
+from kerasbert.errors import InputError
+
+def main(args):
+    print("word")
+    raise InputError("a.csv, row 3: no label.")
+
+_cli.run(main)
+"""
+
+
+def test_an_error_is_told_though_nobody_reads_the_output():
+    done = run_unread("-c", SAY_A_WORD_AND_FAIL)
+    assert (done.returncode, done.stderr) == (2, "error: a.csv, row 3: no label.\n")
 
 
 WITHOUT_TENSORFLOW = {

@@ -13,7 +13,8 @@ def split(
     Examples with the same text (and, for pairs, the same second text), case and white space aside,
     form a group and stay together. Of the groups of each class (for multilabel: of each rarest
     label; for regression: of each stretch of scores) about `fraction` is held out, counted in
-    examples, and at least one on either side where there are two. Every class stays in training.
+    examples: at least one group where there are two, and, for a `fraction` up to a half, no more
+    than half of the groups. Every class, and every label that any example has, stays in training.
 
     Args:
         examples: of length n.
@@ -31,7 +32,8 @@ def split(
     groups = list(by_text.values())
     # Where one text has several labels, its first example speaks for the group.
     first = np.array([members[0] for members in groups])
-    if np.issubdtype(targets.dtype, np.floating) and targets.ndim == 1:
+    is_regression = targets.ndim == 1 and np.issubdtype(targets.dtype, np.floating)
+    if is_regression:
         chosen = _spread(targets[first], fraction, random)
     else:
         sizes = np.array([len(members) for members in groups])
@@ -44,12 +46,13 @@ def split(
     is_held_out = np.zeros(len(examples), dtype=bool)
     for group in chosen:
         is_held_out[groups[group]] = True
-    if targets.ndim == 1 and not np.issubdtype(targets.dtype, np.floating):
+    if not is_regression:
         # A class that occurs only beside another one, on the same texts, went where that one did.
-        for lost in np.setdiff1d(targets[is_held_out], targets[~is_held_out]):
-            for group in chosen:
-                if lost in targets[groups[group]]:
-                    is_held_out[groups[group]] = False
+        has_class = targets == 1 if targets.ndim == 2 else targets[:, None] == np.unique(targets)
+        lost = has_class.any(axis=0) & ~has_class[~is_held_out].any(axis=0)  # (classes,)
+        for group in chosen:
+            if has_class[groups[group]][:, lost].any():
+                is_held_out[groups[group]] = False
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 
@@ -57,11 +60,13 @@ def _share(
     groups: np.ndarray, sizes: np.ndarray, fraction: float, random: np.random.Generator
 ) -> list[int]:
     """Groups, drawn at random, that make up about `fraction` of the examples of `groups`."""
+    # One text may be there hundreds of times. It is passed over where it does not fit, and it does
+    # not send all the others to the other side.
     wanted = round(fraction * sizes[groups].sum())
+    most = max(1, round(max(fraction, 0.5) * len(groups)))
     drawn: list[int] = []
     for group in random.permutation(groups):
-        # One text may be there hundreds of times: what does not fit is passed over.
-        if sizes[group] <= wanted:
+        if sizes[group] <= wanted and len(drawn) < most:
             drawn.append(int(group))
             wanted -= sizes[group]
     if len(groups) > 1 and not drawn:

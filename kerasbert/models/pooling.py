@@ -35,8 +35,8 @@ class Pooling(keras.layers.Layer):
         at_last = ops.one_hot(last, length, dtype="float32")[:, :, None]  # (batch, length, 1)
         return ops.sum(hidden * at_last, axis=1)
 
-    def compute_output_shape(self, hidden_shape, attention_mask_shape):
-        return hidden_shape[0], hidden_shape[2]
+    def compute_output_spec(self, hidden, attention_mask):
+        return keras.KerasTensor((hidden.shape[0], hidden.shape[2]), dtype=self.compute_dtype)
 
     def get_config(self):
         return {**super().get_config(), "mode": self.mode}
