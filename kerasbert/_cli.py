@@ -81,7 +81,7 @@ def run(main: Callable[[list[str]], None]) -> None:
     except TrainingError as error:
         code, message = 1, f"error: {error}"
     except KeyboardInterrupt:
-        code, message = 130, "Interrupted. Nothing was saved."
+        code, message = 130, "Interrupted."
     if message:
         print(" ".join(message.split()), file=sys.stderr)
     try:

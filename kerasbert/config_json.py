@@ -16,8 +16,13 @@ def to_json(config: Any) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
-def read_config(config_class: type, path: str | Path) -> Any:
+def read_config(config_class: type, path: str | Path, *, complete: bool = False) -> Any:
     """Read a config of `config_class` from a JSON file.
+
+    Args:
+        config_class: a dataclass.
+        path: the file.
+        complete: refuse a file that leaves out a key, instead of taking its default.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -28,9 +33,15 @@ def read_config(config_class: type, path: str | Path) -> Any:
         raise FileNotFoundError(f"There is no config file {str(path)!r}.")
     values = read_json(path)
     try:
-        return from_dict(config_class, values)
-    except (InputError, TypeError) as error:
+        config = from_dict(config_class, values)
+    except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    left_out = [
+        field.name for field in dataclasses.fields(config_class) if field.name not in values
+    ]
+    if complete and left_out:
+        raise InputError(f"{path} lacks the key {left_out[0]!r}. Restore the file that was saved.")
+    return config
 
 
 def from_dict(config_class: type, values: Any, where: str = "") -> Any:
@@ -48,6 +59,13 @@ def from_dict(config_class: type, values: Any, where: str = "") -> Any:
             f"Unknown key {unknown[0]!r}{where}.{did_you_mean(unknown[0], hints)} "
             f"Known keys: {', '.join(hints)}."
         )
+    required = [
+        field.name
+        for field in dataclasses.fields(config_class)
+        if field.default is field.default_factory is dataclasses.MISSING
+    ]
+    if missing := [key for key in required if key not in values]:
+        raise InputError(f"The key {missing[0]!r} is missing{where}.")
     return config_class(**{key: _convert(hints[key], values[key], key) for key in values})
 
 

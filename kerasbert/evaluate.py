@@ -8,10 +8,11 @@ import tyro
 from rich.console import Console
 
 from kerasbert import _cli, _runtime
-from kerasbert.config import DataConfig
-from kerasbert.config_json import from_dict
+from kerasbert.config_json import read_config
 from kerasbert.data.examples import read_examples
-from kerasbert.run_directory import METADATA, check_run, read_json, write_json
+from kerasbert.data.labels import Labels
+from kerasbert.output_files import check_output_file, written_file
+from kerasbert.run_directory import LABELS, check_run, json_text, read_metadata
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,37 +37,38 @@ class EvaluateConfig:
     # Character encoding of CSV and JSON lines files.
     encoding: str = "utf-8"
 
+    # Replace the file that --output names.
+    overwrite: bool = False
+
 
 def main(args: list[str]) -> None:
     """Score as `args` say, print the report and write it."""
     config = _cli.parse(EvaluateConfig, "evaluate", args)
-    data = _data_config(Path(config.run))
+    run = check_run(config.run)
+    labels = read_config(Labels, run / LABELS)
+    data = read_metadata(run)["fit"]["data"]
+    if config.output is not None:
+        check_output_file(config.output, ".json", config.overwrite)
+    output = Path(config.output or run / f"evaluation_{Path(config.test).stem}.json")
     examples = read_examples(
         config.test,
-        text_column=config.text_column or data.text_column,
-        pair_column=config.pair_column or data.pair_column,
-        label_columns=data.label_columns,
+        text_column=config.text_column or data["text_column"],
+        pair_column=config.pair_column or data["pair_column"],
+        label_columns=labels.columns,
         encoding=config.encoding,
     )
+    targets = labels.encode(examples)
 
     _runtime.quiet()
     from kerasbert.inference import load
     from kerasbert.metrics import build_report, report_table
 
-    classifier = load(config.run)
-    targets = classifier.run.labels.encode(examples)
-    outputs = classifier.outputs(examples.texts, examples.pairs)
-    report = build_report(classifier.run.labels, targets, outputs)
+    outputs = load(run).outputs(examples.texts, examples.pairs)
+    report = build_report(labels, targets, outputs)
+    with written_file(output) as file:
+        file.write(json_text({"test": report}))
     Console().print(report_table(report, Path(config.test).name), highlight=False)
-    output = Path(config.output or Path(config.run, f"evaluation_{Path(config.test).stem}.json"))
-    write_json(output, {"test": report})
     print(f"wrote {output}")
-
-
-def _data_config(run: Path) -> DataConfig:
-    """The columns a run was trained on, read without loading its weights."""
-    metadata = read_json(check_run(run) / METADATA)
-    return from_dict(DataConfig, metadata["fit"]["data"])
 
 
 if __name__ == "__main__":

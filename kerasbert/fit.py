@@ -33,7 +33,7 @@ def main(args: list[str]) -> None:
     console = Console()
     for name, report in run.report.items():
         console.print(report_table(report, name), highlight=False)
-    if dataset.is_sample:
+    if config.data.train is None:
         print(
             f"This is the packaged sample, {len(dataset.train):,} + {len(dataset.validation):,} "
             "comments for trying things out.\nFor numbers that mean something, name your own data "

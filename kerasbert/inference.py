@@ -18,7 +18,7 @@ class Classifier:
     A text has the same probabilities alone and in a batch, up to 1e-5.
 
     Args:
-        run: from `kerasbert.fit_classifier` or `kerasbert.saving.load`.
+        run: from `kerasbert.fit_classifier` or `kerasbert.saving.load_run`.
 
     Attributes:
         labels: names of the output columns.
@@ -74,7 +74,13 @@ class Classifier:
     def outputs(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> np.ndarray:
         """Probabilities or, for regression, scores, of shape (texts, labels)."""
         texts = _strings(texts, "texts")
+        if text_pairs is None and self.run.pair_column is not None:
+            raise InputError("The model was trained on pairs of texts: give the second ones, too.")
         if text_pairs is not None:
+            if self.run.pair_column is None:
+                raise InputError(
+                    "The model was trained on single texts: leave the second ones out."
+                )
             text_pairs = _strings(text_pairs, "text_pairs")
             if len(text_pairs) != len(texts):
                 raise InputError(
@@ -97,7 +103,7 @@ def load(directory: str | Path) -> Classifier:
         InputError: it is no run, or its weights are not those that were saved, do not fit the
             config, or do not answer as they did.
     """
-    return Classifier(saving.load(directory))
+    return Classifier(saving.load_run(directory))
 
 
 def _strings(values: Sequence[str], name: str) -> list[str]:

@@ -71,7 +71,7 @@ def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> di
 def report_table(report: dict[str, Any], title: str) -> Table | Group:
     """The report as a table of one row per label, with the totals below it, for `rich` to print."""
     if "mse" in report:
-        table = Table("Pearson", "Spearman", "mean squared error", "rows", title=title)
+        table = Table("Pearson", "Spearman", "mean squared error", "rows", title=Text(title))
         table.add_row(*(_show(report[key]) for key in ("pearson", "spearman", "mse", "count")))
         return table
     totals = (
@@ -79,7 +79,7 @@ def report_table(report: dict[str, Any], title: str) -> Table | Group:
         f"ROC AUC {_show(report['roc_auc'])}   loss {_show(report['loss'])}   "
         f"{report['count']:,} rows"
     )
-    table = Table(title=title)
+    table = Table(title=Text(title))
     table.add_column("label", overflow="fold")
     for column in ("precision", "recall", "F1", "support"):
         table.add_column(column, justify="right")

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import itertools
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from kerasbert import _cli, _runtime
 from kerasbert.data.examples import cell_text, column_position, read_texts
 from kerasbert.data.tables import Table, open_table
 from kerasbert.errors import InputError
+from kerasbert.output_files import check_output_file, written_file
 
 _CHUNK = 1024
 
@@ -62,7 +62,9 @@ def main(args: list[str]) -> None:
     table = None
     if config.input is not None:
         table = open_table(config.input, config.encoding)
-        _check_output(config)
+        if config.output is None:
+            raise InputError("Expected --output FILE.csv beside an input file.")
+        check_output_file(config.output, ".csv", config.overwrite)
 
     _runtime.quiet()
     from kerasbert.inference import load
@@ -72,17 +74,14 @@ def main(args: list[str]) -> None:
         _predict_table(classifier, table, config)
         return
     pairs = list(config.pair) or None
-    _check_pairs(classifier, pairs is not None, "--pair")
     for text, row in zip(config.text, _predict(classifier, list(config.text), pairs), strict=True):
         columns = zip(_columns(classifier), row, strict=True)
         print("  ".join(f"{name}={value}" for name, value in columns), repr(text), sep="  ")
 
 
 def _predict_table(classifier, table: Table, config: PredictConfig) -> None:
-    trained_on = classifier.run.fit.get("data", {})
-    text_column = config.text_column or trained_on.get("text_column", "text")
+    text_column = config.text_column or classifier.run.text_column
     pair_column = config.pair_column or classifier.run.pair_column
-    _check_pairs(classifier, pair_column is not None, "--pair-column")
     column_position(table, text_column)
     columns = _columns(classifier)
     if taken := [name for name in columns if name in table.columns]:
@@ -90,44 +89,38 @@ def _predict_table(classifier, table: Table, config: PredictConfig) -> None:
             f"{table.path} has a column {taken[0]!r} already, which the output would have twice. "
             "Rename it first."
         )
-    output, console = Path(config.output), Console(stderr=True)
-    # Written beside its place: a reader sees all of it or none.
-    partial = output.with_name(f".{output.name}.{os.getpid()}")
-    num_empty = 0
-    try:
-        with (
-            open(partial, "w", encoding="utf-8", newline="") as file,
-            Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*table.columns, *columns])
-            bar = progress.add_task("rows", total=None)
-            for chunk in _chunks(read_texts(table, text_column, pair_column)):
-                is_empty = [not text.strip() for _, text, _ in chunk]
-                num_empty += sum(is_empty)
-                filled = [row for row, empty in zip(chunk, is_empty, strict=True) if not empty]
-                pairs = None if pair_column is None else [pair for _, _, pair in filled]
-                found = iter(_predict(classifier, [text for _, text, _ in filled], pairs))
-                for (values, _, _), empty in zip(chunk, is_empty, strict=True):
-                    cells = [""] * len(columns) if empty else next(found)
-                    writer.writerow([*map(cell_text, values), *cells])
-                progress.advance(bar, len(chunk))
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
+    console, num_empty = Console(stderr=True), 0
+    with (
+        written_file(Path(config.output)) as file,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        # Ends lines with \r\n, as csv does unless told, so that a \r in a text is quoted.
+        writer = csv.writer(file)
+        writer.writerow([*table.columns, *columns])
+        bar = progress.add_task("rows", total=None)
+        for chunk in _chunks(read_texts(table, text_column, pair_column)):
+            is_empty = [not text.strip() for _, text, _ in chunk]
+            num_empty += sum(is_empty)
+            filled = [row for row, empty in zip(chunk, is_empty, strict=True) if not empty]
+            pairs = None if pair_column is None else [pair for _, _, pair in filled]
+            found = iter(_predict(classifier, [text for _, text, _ in filled], pairs))
+            for (values, _, _), empty in zip(chunk, is_empty, strict=True):
+                cells = [""] * len(columns) if empty else next(found)
+                writer.writerow([*map(cell_text, values), *cells])
+            progress.advance(bar, len(chunk))
     if num_empty:
         print(
             f"warning: {table.path}: no prediction for {num_empty:,} rows whose "
             f"{text_column!r} is empty.",
             file=sys.stderr,
         )
-    print(f"wrote {output}")
+    print(f"wrote {config.output}")
 
 
 def _predict(classifier, texts: list[str], pairs: list[str] | None) -> list[list[Any]]:
     """One row per text: the decision, and its probabilities where the task has any."""
     if classifier.task == "regression":
-        return [[f"{value:.6g}"] for value in classifier.predict(texts, pairs)]
+        return [[repr(value)] for value in classifier.predict(texts, pairs)]
     outputs = classifier.predict_proba(texts, pairs)
     decisions = classifier.run.labels.decode(outputs)
     if classifier.task == "multilabel":
@@ -142,26 +135,6 @@ def _columns(classifier) -> list[str]:
     if classifier.task == "regression":
         return ["prediction"]
     return ["prediction", *(f"probability_{label}" for label in classifier.labels)]
-
-
-def _check_pairs(classifier, given: bool, flag: str) -> None:
-    wanted = classifier.run.pair_column is not None
-    if wanted and not given:
-        raise InputError(f"The model was trained on pairs of texts. Give the second with {flag}.")
-    if given and not wanted:
-        raise InputError(f"The model was trained on single texts. Leave out {flag}.")
-
-
-def _check_output(config: PredictConfig) -> None:
-    if config.output is None:
-        raise InputError("Expected --output FILE.csv beside an input file.")
-    output = Path(config.output)
-    if output.suffix.lower() != ".csv":
-        raise InputError(f"`output` must end in .csv. Received: output={config.output!r}.")
-    if output.exists() and not config.overwrite:
-        raise InputError(f"{output} exists already. Name another, or pass --overwrite.")
-    if not output.absolute().parent.is_dir():
-        raise FileNotFoundError(f"There is no directory {str(output.parent)!r} to write to.")
 
 
 def _chunks(rows: Iterator) -> Iterator[list]:

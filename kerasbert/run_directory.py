@@ -19,6 +19,17 @@ WEIGHTS = "model.weights.h5"
 METADATA = "metadata.json"
 REPORT = "report.json"
 
+_METADATA_KINDS = {
+    "sha256": dict,
+    "labels": dict,
+    "precision": str,
+    "device": str,
+    "probe": list,
+    "fit": dict,
+    "report": dict,
+}
+_KIND_NAMES = {dict: "object", str: "string", list: "list"}
+
 
 def is_run(directory: str | Path) -> bool:
     """Whether `directory` looks like one that `kerasbert.save` wrote."""
@@ -47,7 +58,9 @@ def check_output(directory: str | Path, overwrite: bool = False) -> None:
         InputError: the directory holds a run, and `overwrite` is False, or holds something else.
         OSError: it cannot be written there.
     """
-    directory = Path(directory)
+    directory = Path(directory).resolve()
+    if directory == Path.cwd():
+        raise InputError("The output cannot be the current directory. Name one below it.")
     if directory.exists() and not directory.is_dir():
         raise InputError(f"The output {str(directory)!r} is a file. Expected a directory.")
     if directory.is_dir() and any(directory.iterdir()):
@@ -61,11 +74,18 @@ def check_output(directory: str | Path, overwrite: bool = False) -> None:
                 f"The output directory {str(directory)!r} is already a run. Name another one, or "
                 "pass --overwrite to replace it."
             )
-    parent = next(path for path in directory.absolute().parents if path.exists())
+    parent = next(path for path in directory.parents if path.exists())
     if not parent.is_dir():
         raise InputError(f"The output {str(directory)!r} lies below {str(parent)!r}, a file.")
-    if not os.access(parent, os.W_OK):
-        raise PermissionError(f"The directory {str(parent)!r} cannot be written to.")
+    # Tried and not only asked, as a name may be too long, or a file system read-only.
+    trial = parent / _beside(directory).name
+    try:
+        trial.mkdir(exist_ok=True)
+        trial.rmdir()
+    except OSError as error:
+        raise OSError(
+            f"The output {str(directory)!r} cannot be written: {error.strerror}. Name another."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -81,8 +101,8 @@ def written_whole(directory: str | Path, num_bytes: int) -> Iterator[Path]:
     Raises:
         OSError: the files cannot be written, on a full disk, say.
     """
-    directory = Path(directory).absolute()
-    beside = directory.with_name(f".{directory.name}.{os.getpid()}")
+    directory = Path(directory).resolve()
+    beside = _beside(directory)
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
@@ -101,10 +121,27 @@ def written_whole(directory: str | Path, num_bytes: int) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Write indented JSON in UTF-8; NaN is refused, since other readers of JSON refuse it."""
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+def json_text(values: Any) -> str:
+    """Indented JSON; NaN is refused, since other readers of JSON refuse it."""
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_metadata(directory: Path) -> dict[str, Any]:
+    """Read a run's metadata; an `InputError` names a key that is missing or of another kind."""
+    path = directory / METADATA
+    metadata = read_json(path)
+    for key, kind in _METADATA_KINDS.items():
+        if not isinstance(metadata.get(key), kind):
+            raise InputError(
+                f"{path}: expected {key!r} to be a JSON {_KIND_NAMES[kind]}. Received: "
+                f"{metadata.get(key)!r:.60}. Restore the file that was saved."
+            )
+    for key in ("text_column", "pair_column"):
+        if not isinstance(metadata["fit"].get("data"), dict) or key not in metadata["fit"]["data"]:
+            raise InputError(
+                f"{path}: expected {key!r} in 'data' of 'fit'. Restore the file that was saved."
+            )
+    return metadata
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -127,6 +164,10 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _beside(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.{os.getpid()}")
+
+
 def _replace(directory: Path, beside: Path) -> None:
     """Put `beside` in the place of `directory`; on failure the old one is back in its place."""
     if not directory.exists():
@@ -136,7 +177,7 @@ def _replace(directory: Path, beside: Path) -> None:
     directory.rename(old)
     try:
         beside.rename(directory)
-    except OSError:
+    except BaseException:  # an interruption, too, must leave the old run where it was
         old.rename(directory)
         raise
     shutil.rmtree(old, ignore_errors=True)

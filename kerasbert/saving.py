@@ -7,6 +7,7 @@ a few fixed texts) tells whether the rebuilt model still answers as the saved on
 
 import dataclasses
 import importlib.metadata
+import json
 import math
 import warnings
 from pathlib import Path
@@ -14,14 +15,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kerasbert import __version__
 from kerasbert import run_directory as files
-from kerasbert.config import ModelConfig
-from kerasbert.config_json import read_config
+from kerasbert.config import FitConfig, ModelConfig
+from kerasbert.config_json import read_config, to_json
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, TrainingError
 from kerasbert.models.classifier import build_classifier, build_forward
 from kerasbert.models.encoders import encoder_config_from_dict
 from kerasbert.scoring import score
@@ -29,8 +31,10 @@ from kerasbert.scoring import score
 PROBE_TEXTS = ("A short text.", "Will this model answer as it did? It should, to 4 digits!", "42")
 PROBE_PAIRS = ("A second one.", "It should.", "A number")
 # How far a rebuilt model's answers may lie from the saved ones, in units of probability, or of the
-# scores' spread. Loading is in float32; another machine's sums differ by about 1e-6.
+# scores' spread. Loading is in float32, and another processor adds up in another order.
 PROBE_TOLERANCE = {"float32": 1e-4, "mixed_bfloat16": 0.05, "mixed_float16": 0.01}
+# TensorFlow multiplies float32 with ten bits of mantissa on a GPU that can (TF32).
+GPU_PROBE_TOLERANCE = 0.01
 # Of a large vocabulary; the small ones take a tenth of it.
 _TOKENIZER_BYTES = 4_000_000
 _PACKAGES = ("tensorflow", "keras", "tf-keras", "transformers", "numpy")
@@ -55,7 +59,9 @@ class Run:
     labels: Labels
     tokenizer: Tokenizer
     precision: str = "float32"
-    fit: dict[str, Any] = dataclasses.field(default_factory=dict)
+    fit: dict[str, Any] = dataclasses.field(
+        default_factory=lambda: json.loads(to_json(FitConfig()))
+    )
     report: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -64,9 +70,14 @@ class Run:
         return [tensor.name for tensor in self.model.inputs]
 
     @property
+    def text_column(self) -> str:
+        """Column of the texts that the model was trained on."""
+        return self.fit["data"]["text_column"]
+
+    @property
     def pair_column(self) -> str | None:
         """Column of the second texts that the model was trained on; None for single texts."""
-        return self.fit.get("data", {}).get("pair_column")
+        return self.fit["data"]["pair_column"]
 
 
 def save(directory: str | Path, run: Run, *, overwrite: bool = False) -> None:
@@ -74,13 +85,16 @@ def save(directory: str | Path, run: Run, *, overwrite: bool = False) -> None:
 
     Raises:
         InputError: the directory holds a run, and `overwrite` is False, or holds something else.
-        ValueError: the model answers with what is not a number.
+        TrainingError: the model answers with what is not a number.
         OSError: the files cannot be written; what was there before is untouched.
     """
     files.check_output(directory, overwrite)
     probe = _probe(run)
     if not np.isfinite(probe).all():
-        raise ValueError("The model answers with what is not a number. It was not saved.")
+        raise TrainingError(
+            "The model answers with what is not a number, so it was not saved. Try a smaller "
+            "--learning-rate."
+        )
     num_bytes = 4 * run.model.count_params() + _TOKENIZER_BYTES
     with files.written_whole(directory, num_bytes) as beside:
         _write(beside, run, probe)
@@ -100,16 +114,20 @@ def rebuild(directory: str | Path, *, dtype: str = "float32", **changes: Any) ->
         InputError: it is no run, or its config cannot be read.
     """
     directory = files.check_run(directory)
-    config = dataclasses.replace(read_config(ModelConfig, directory / files.CONFIG), **changes)
+    config = read_config(ModelConfig, directory / files.CONFIG, complete=True)
+    path = directory / files.ENCODER_CONFIG
     try:
-        values = files.read_json(directory / files.ENCODER_CONFIG)
-        encoder_config = encoder_config_from_dict(values)
-    except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{directory / files.ENCODER_CONFIG} cannot be used: {error}") from None
-    return build_classifier(config, encoder_config=encoder_config, dtype=dtype)
+        encoder_config = encoder_config_from_dict(files.read_json(path))
+        return build_classifier(
+            dataclasses.replace(config, **changes), encoder_config=encoder_config, dtype=dtype
+        )
+    except InputError as error:
+        raise InputError(
+            f"{path.name} or {files.CONFIG} in {directory} is not what was saved: {error}"
+        ) from None
 
 
-def load(directory: str | Path) -> Run:
+def load_run(directory: str | Path) -> Run:
     """Rebuild a saved run in float32, load its weights, and check its answers; needs no network.
 
     Raises:
@@ -118,21 +136,21 @@ def load(directory: str | Path) -> Run:
             config, or do not answer as they did.
     """
     directory = files.check_run(directory)
-    metadata = files.read_json(directory / files.METADATA)
+    metadata = files.read_metadata(directory)
     _check_sha256(directory, metadata["sha256"])
-    config = read_config(ModelConfig, directory / files.CONFIG)
-    labels = read_config(Labels, directory / files.LABELS)
+    config = read_config(ModelConfig, directory / files.CONFIG, complete=True)
+    labels = read_config(Labels, directory / files.LABELS, complete=True)
+    _check_labels(directory, labels, metadata["labels"])
     model = rebuild(directory)
     try:
         with warnings.catch_warnings():
             # Keras only warns of layers that keep their random weights.
             warnings.filterwarnings("error", category=UserWarning)
             model.load_weights(directory / files.WEIGHTS)
-    except (ValueError, KeyError, OSError, UserWarning) as error:
-        raise InputError(
-            f"{directory / files.WEIGHTS} does not fit {files.CONFIG} beside it: "
-            f"{str(error).splitlines()[0]} Restore the {files.CONFIG} that was saved with it."
-        ) from None
+    except UserWarning:
+        raise InputError(_misfit(directory, "it lacks the weights of some layers")) from None
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(_misfit(directory, str(error).splitlines()[0].rstrip("."))) from None
     tokenizer = Tokenizer.from_directory(directory / files.TOKENIZER, config.max_length)
     run = Run(
         model,
@@ -143,20 +161,18 @@ def load(directory: str | Path) -> Run:
         fit=metadata["fit"],
         report=metadata["report"],
     )
-    _check_probe(directory, run, np.array(metadata["probe"], np.float32))
+    _check_probe(directory, run, metadata)
     return run
 
 
 def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
-    run.model.save_weights(directory / files.WEIGHTS)
+    # A model of the same layers that was never compiled: the optimizer's state, twice the size of
+    # the weights, has no use here.
+    keras.Model(run.model.inputs, run.model.outputs).save_weights(directory / files.WEIGHTS)
     run.tokenizer.save(directory / files.TOKENIZER)
     encoder_config = run.model.get_layer("encoder").encoder_config.to_dict()
     encoder_config.pop("_name_or_path", None)  # a place on the machine that trained
-    files.write_json(directory / files.CONFIG, dataclasses.asdict(run.config))
-    files.write_json(directory / files.LABELS, dataclasses.asdict(run.labels))
-    files.write_json(directory / files.ENCODER_CONFIG, encoder_config)
-    files.write_json(directory / files.REPORT, run.report)
-    # Not the JSON files: thresholds may be set by hand, and of the rest the probe tells.
+    # Not the JSON files: thresholds may be set by hand, and the rest is checked otherwise.
     hashed = [files.WEIGHTS]
     hashed += sorted(f"{files.TOKENIZER}/{p.name}" for p in (directory / files.TOKENIZER).iterdir())
     metadata = {
@@ -169,12 +185,21 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
             "total": run.model.count_params(),
             "trainable": sum(math.prod(weight.shape) for weight in run.model.trainable_weights),
         },
+        "labels": _meaning(run.labels),
         "precision": run.precision,
+        "device": _device(),
         "probe": probe.tolist(),
         "fit": run.fit,
         "report": run.report,
     }
-    files.write_json(directory / files.METADATA, metadata)
+    for name, values in {
+        files.CONFIG: dataclasses.asdict(run.config),
+        files.LABELS: dataclasses.asdict(run.labels),
+        files.ENCODER_CONFIG: encoder_config,
+        files.REPORT: run.report,
+        files.METADATA: metadata,
+    }.items():
+        (directory / name).write_text(files.json_text(values), encoding="utf-8")
 
 
 def _probe(run: Run) -> np.ndarray:
@@ -194,16 +219,51 @@ def _check_sha256(directory: Path, expected: dict[str, str]) -> None:
             )
 
 
-def _check_probe(directory: Path, run: Run, expected: np.ndarray) -> None:
+def _meaning(labels: Labels) -> dict[str, Any]:
+    """What may not change once the weights are there: all but the thresholds. JSON values."""
+    return {"task": labels.task, "columns": list(labels.columns), "names": list(labels.names)}
+
+
+def _check_labels(directory: Path, labels: Labels, expected: dict[str, Any]) -> None:
+    for key, found in _meaning(labels).items():
+        if found != expected.get(key):
+            raise InputError(
+                f"{directory / files.LABELS}: {key!r} is {found!r}, and the weights were saved "
+                f"with {expected.get(key)!r}. Of this file only the thresholds may be changed."
+            )
+
+
+def _device() -> str:
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+
+
+def _check_probe(directory: Path, run: Run, metadata: dict[str, Any]) -> None:
+    try:
+        expected = np.array(metadata["probe"], np.float32)
+        tolerance = PROBE_TOLERANCE[run.precision]
+    except (ValueError, TypeError, KeyError):
+        raise InputError(
+            f"{directory / files.METADATA}: 'probe' or 'precision' is not what was saved. "
+            "Restore the file."
+        ) from None
+    if "GPU" in (metadata["device"], _device()):
+        tolerance = max(tolerance, GPU_PROBE_TOLERANCE)
     found = _probe(run)
     if found.shape == expected.shape:
         difference = float(np.abs(found - expected).max()) / run.config.target_scale
-        if difference <= PROBE_TOLERANCE[run.precision]:
+        if difference <= tolerance:
             return
         problem = f"its answers to the fixed texts differ by {difference:.3g}"
     else:
-        problem = f"it has {found.shape[1]} outputs where the saved one had {expected.shape[1]}"
+        problem = f"its answers have the shape {found.shape}, the saved ones {expected.shape}"
     raise InputError(
         f"{directory}: the rebuilt model is not the one that was saved: {problem}. One of the "
         "files was changed, perhaps config.json; copy the directory again, or train anew."
+    )
+
+
+def _misfit(directory: Path, reason: str) -> str:
+    return (
+        f"{directory / files.WEIGHTS} does not fit {files.CONFIG} and {files.ENCODER_CONFIG} "
+        f"beside it: {reason}. Restore the files that were saved together."
     )

@@ -253,7 +253,7 @@ def test_run_passes_the_arguments_on(monkeypatch, capsys):
         (InputError("a.csv, row 3:\n  no\tlabel."), 2, "error: a.csv, row 3: no label.\n"),
         (FileNotFoundError("There is no file 'a'."), 2, "error: There is no file 'a'.\n"),
         (TrainingError("The loss is not a number."), 1, "error: The loss is not a number.\n"),
-        (KeyboardInterrupt(), 130, "Interrupted. Nothing was saved.\n"),
+        (KeyboardInterrupt(), 130, "Interrupted.\n"),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(error, code, line, monkeypatch, capsys):

@@ -123,6 +123,14 @@ def test_predict_answers_on_the_screen(command, toy_run):
     assert second.endswith("'idiot fool'")
 
 
+def test_predict_quotes_whatever_ends_a_line(command, toy_run, tmp_path):
+    texts = ["you are\rkind", "you are\nkind", 'a "b", c', "plain"]
+    source = write_csv(tmp_path / "in.csv", ("text",), [(text,) for text in texts])
+    command(predict, toy_run, source, "--output", tmp_path / "out.csv")
+    with open(tmp_path / "out.csv", newline="", encoding="utf-8") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == texts
+
+
 def test_predict_in_chunks_equals_predict_at_once(command, toy_run, tmp_path, monkeypatch):
     source = write_csv(tmp_path / "in.csv", ("text",), [(text,) for text, _ in comments(30)])
     command(predict, toy_run, source, "--output", tmp_path / "one.csv")
@@ -267,6 +275,8 @@ def test_a_training_that_ends_in_nan_saves_nothing(command, toy_base, comments_c
         (evaluate, ["{tmp}", "{csv}"], "is no run: it has no config.json"),
         (evaluate, ["{run}", "{tmp}/none.csv"], "does not exist"),
         (evaluate, ["{run}"], "TEST"),
+        (evaluate, ["{run}", "{csv}", "--output", "{run}/config.json"], "exists already"),
+        (evaluate, ["{run}", "{csv}", "--output", "{tmp}/no/o.json"], "There is no directory"),
     ],
 )  # fmt: skip
 def test_bad_calls_of_predict_and_evaluate(

@@ -10,7 +10,7 @@ PACKAGE = ROOT / "kerasbert"
 # A module imports only from steps below its own.
 STEPS = [
     {"errors"},
-    {"tasks", "run_directory"},
+    {"tasks", "run_directory", "output_files"},
     {"config", "config_json"},
     {"_cli", "_runtime", "data.tables", "models.pooling", "models.encoders"},
     {"data.examples", "data.tokens", "models.base", "models.heads", "models.losses"},
@@ -23,7 +23,8 @@ STEPS = [
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
-    *("errors", "tasks", "config", "config_json", "run_directory", "_cli", "_runtime"),
+    *("errors", "tasks", "config", "config_json", "run_directory", "output_files"),
+    *("_cli", "_runtime"),
     *("data.tables", "data.examples", "data.labels", "data.splitting", "data.dataset"),
     *("fit", "predict", "evaluate"),
 }

@@ -7,7 +7,6 @@ import psutil
 import pytest
 
 import kerasbert
-from kerasbert import saving
 from kerasbert.config import ModelConfig
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
@@ -18,14 +17,16 @@ from tests.conftest import encoder_config, make_tokenizer
 TEXTS = ["you are kind", "the awful man sings very very very very badly", "", "dog"] * 12
 
 
-def make_classifier(task, names, family="bert"):
+def make_classifier(task, names, pair_column=None):
     config = ModelConfig(task=task, num_labels=len(names), max_length=32, base="toy")
-    config = resolve_model_config(config, encoder_config(family))
-    model = build_classifier(config, encoder_config=encoder_config(family))
+    config = resolve_model_config(config, encoder_config("bert"))
+    model = build_classifier(config, encoder_config=encoder_config("bert"))
     columns = names if task == "multilabel" else ("label",)
     thresholds = (0.5,) * len(names) if task in ("binary", "multilabel") else None
     labels = Labels(task, columns, names, thresholds)
-    return kerasbert.Classifier(saving.Run(model, config, labels, Tokenizer(make_tokenizer(), 32)))
+    fit = {"data": {"text_column": "text", "pair_column": pair_column}}
+    tokenizer = Tokenizer(make_tokenizer(), 32)
+    return kerasbert.Classifier(kerasbert.Run(model, config, labels, tokenizer, fit=fit))
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +72,15 @@ def test_regression_gives_scores_and_no_probabilities():
         classifier.predict_proba(["you are kind"])
 
 
-def test_pairs_are_read(binary):
-    one = binary.predict_proba(["dog"], text_pairs=["you are kind"])
-    other = binary.predict_proba(["dog"], text_pairs=["the awful man"])
+def test_pairs_are_read():
+    classifier = make_classifier("binary", ("no", "yes"), pair_column="other")
+    one = classifier.predict_proba(["dog"], text_pairs=["you are kind"])
+    other = classifier.predict_proba(["dog"], text_pairs=["the awful man"])
     assert np.abs(one - other).max() > 1e-5
+    with pytest.raises(InputError, match="Expected as many `text_pairs` as `texts`"):
+        classifier.predict_proba(["dog"], ["you", "are"])
+    with pytest.raises(InputError, match="was trained on pairs of texts"):
+        classifier.predict_proba(["dog"])
 
 
 def test_a_series_an_array_and_nothing_at_all(binary):
@@ -94,7 +100,7 @@ def test_a_series_an_array_and_nothing_at_all(binary):
             "`texts` must be a list of strings. Received: one string; put it in [].",
         ),
         (["a", None], None, "`texts` must hold strings. Received: texts[1]=None (NoneType)."),
-        (["a"], ["b", "c"], "Expected as many `text_pairs` as `texts`. Received: 2 and 1."),
+        (["a"], ["b"], "The model was trained on single texts: leave the second ones out."),
     ],
 )
 def test_bad_input(texts, pairs, message, binary):

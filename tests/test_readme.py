@@ -1,13 +1,17 @@
 """Documentation that is executed cannot rot: the README's commands, in order, in one place."""
 
+import csv
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from kerasbert import _cli
+from kerasbert.config import FitConfig
 from kerasbert.data.dataset import SAMPLE
 from tests.conftest import write_csv
 
@@ -26,8 +30,6 @@ COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if l
 def place(tmp_path_factory):
     """A directory with the files that the commands name, where they run one after the other."""
     directory = tmp_path_factory.mktemp("readme")
-    import csv
-
     with open(SAMPLE, encoding="utf-8", newline="") as file:
         rows = [(row["text"], row["label"]) for row in csv.DictReader(file)]
     write_csv(directory / "comments.csv", ("text", "label"), rows[:120])
@@ -74,6 +76,21 @@ def test_python(number, place):
     assert done.stdout
 
 
-def test_every_link_leads_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("experiments/**/*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_experiment_is_a_command_that_fit_takes():
+    for page in ROOT.glob("experiments/*/README.md"):
+        found = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        commands = "".join(found).replace("\\\n", " ").splitlines()
+        assert commands
+        for command in commands:
+            words = shlex.split(command)
+            assert words[:3] == ["python", "-m", "kerasbert.fit"]
+            _cli.parse(FitConfig, "fit", words[3:])

@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,13 @@ from kerasbert import saving
 from kerasbert.config import ModelConfig
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
-from kerasbert.errors import InputError
-from kerasbert.models.classifier import build_classifier, build_forward, resolve_model_config
+from kerasbert.errors import InputError, TrainingError
+from kerasbert.models.classifier import (
+    build_classifier,
+    build_forward,
+    compile_classifier,
+    resolve_model_config,
+)
 from tests.conftest import encoder_config, make_tokenizer
 
 
@@ -84,7 +90,7 @@ def test_the_directory_holds_what_it_says(saved_once):
 
 
 def test_a_loaded_run_answers_the_same(run, saved_once):
-    loaded = saving.load(saved_once)
+    loaded = saving.load_run(saved_once)
     np.testing.assert_array_equal(outputs(loaded.model), outputs(run.model))
     assert loaded.config == run.config
     assert loaded.labels == run.labels
@@ -102,9 +108,9 @@ def test_another_freezing_at_loading_answers_the_same(changes, run, saved_once):
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"is no run: it has no config.json"):
-        saving.load(tmp_path)
+        saving.load_run(tmp_path)
     with pytest.raises(FileNotFoundError, match="There is no run"):
-        saving.load(tmp_path / "nowhere")
+        saving.load_run(tmp_path / "nowhere")
 
 
 def test_changed_weights_are_refused(saved):
@@ -112,13 +118,13 @@ def test_changed_weights_are_refused(saved):
         kernel = file["layers/functional/layers/dense/vars/0"]
         kernel[0, 0] += 1
     with pytest.raises(InputError, match="is not the file that was saved: its sha256 is"):
-        saving.load(saved)
+        saving.load_run(saved)
 
 
 def test_weights_of_another_shape_are_refused(saved):
     edit(saved / files.CONFIG, hidden_units=[12, 13])
-    with pytest.raises(InputError, match=r"model.weights.h5 does not fit config.json beside it"):
-        saving.load(saved)
+    with pytest.raises(InputError, match=r"model.weights.h5 does not fit config.json and"):
+        saving.load_run(saved)
 
 
 def test_weights_that_answer_otherwise_are_refused(saved):
@@ -126,7 +132,7 @@ def test_weights_that_answer_otherwise_are_refused(saved):
         file["layers/functional/layers/dense_2/vars/1"][:] = [3.0, -3.0]
     sign(saved)
     with pytest.raises(InputError, match="the rebuilt model is not the one that was saved"):
-        saving.load(saved)
+        saving.load_run(saved)
 
 
 def test_a_tokenizer_that_was_exchanged_is_refused(saved):
@@ -136,35 +142,135 @@ def test_a_tokenizer_that_was_exchanged_is_refused(saved):
     vocabulary["a"], vocabulary["very"] = vocabulary["very"], vocabulary["a"]
     path.write_text(json.dumps(values))
     with pytest.raises(InputError, match=r"tokenizer.json is not the file that was saved"):
-        saving.load(saved)
+        saving.load_run(saved)
     sign(saved)
     with pytest.raises(InputError, match="the rebuilt model is not the one that was saved"):
-        saving.load(saved)
+        saving.load_run(saved)
+
+
+def test_the_optimizer_is_not_saved(run, tmp_path):
+    compile_classifier(run.model, "binary", learning_rate=1e-3, num_steps=2)
+    saving.save(tmp_path / "run", run)
+    stored = []
+    with h5py.File(tmp_path / "run" / files.WEIGHTS) as file:
+        assert "optimizer" not in file
+        file.visititems(lambda name, item: stored.append(getattr(item, "size", 0)))
+    # The state of the dropout's random numbers is two numbers beside the weights.
+    assert 0 <= sum(stored) - run.model.count_params() <= 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"names": ["rude", "civil"]}, "'names' is ['rude', 'civil'], and the weights were saved"),
+        ({"task": "multilabel"}, "'task' is 'multilabel', and the weights were saved with"),
+        ({"task": "regression"}, "`thresholds` must be given for binary and multilabel"),
+        ({"task": "foo"}, "`task` must be one of"),
+        ({"names": ["a", "a"]}, "`names` must be different names"),
+        ({"thresholds": [5, 7]}, "`thresholds` must be 2 numbers from 0 to 1"),
+        ({"thresholds": [0.5]}, "`thresholds` must be 2 numbers from 0 to 1"),
+    ],
+)
+def test_labels_that_were_changed_are_refused(changes, message, saved):
+    edit(saved / files.LABELS, **changes)
+    with pytest.raises(InputError, match=re.escape(message)):
+        saving.load_run(saved)
+
+
+def test_thresholds_may_be_set_by_hand(saved):
+    edit(saved / files.LABELS, thresholds=[0.5, 0.25])
+    assert saving.load_run(saved).labels.thresholds == (0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        *((files.METADATA, key) for key in ("sha256", "precision", "probe", "fit", "report")),
+        (files.LABELS, "names"),
+        (files.CONFIG, "head"),
+        (files.ENCODER_CONFIG, "model_type"),
+    ],
+)
+def test_a_key_that_is_missing_is_named(name, key, saved):
+    values = json.loads((saved / name).read_text())
+    del values[key]
+    (saved / name).write_text(json.dumps(values))
+    with pytest.raises(InputError, match=re.escape(name)):
+        saving.load_run(saved)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"num_attention_heads": 5}, {"hidden_act": "foo"}, {"hidden_size": "x"}, {"vocab_size": 99}],
+)
+def test_an_encoder_config_that_was_changed_is_refused(changes, saved):
+    edit(saved / files.ENCODER_CONFIG, **changes)
+    with pytest.raises(InputError, match=r"encoder_config\.json"):
+        saving.load_run(saved)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"precision": "foo"}, {"probe": "x"}, {"probe": [[1], [2, 3]]}]
+)
+def test_metadata_that_was_changed_is_refused(changes, saved):
+    edit(saved / files.METADATA, **changes)
+    with pytest.raises(InputError, match=r"metadata\.json"):
+        saving.load_run(saved)
+
+
+def test_an_interruption_while_the_place_is_taken_leaves_the_earlier_run(run, saved, monkeypatch):
+    rename, calls = Path.rename, []
+
+    def interrupted(self, target):
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        saving.save(saved, run, overwrite=True)
+    monkeypatch.undo()
+    saving.load_run(saved)
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_a_link_to_a_run_stays_a_link(run, saved, tmp_path):
+    link = tmp_path / "current"
+    link.symlink_to(saved)
+    saving.save(link, run, overwrite=True)
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "current"]
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path):
+    with pytest.raises(OSError, match=r"cannot be written: File name too long\. Name another"):
+        files.check_output(tmp_path / ("x" * 250))
 
 
 def test_a_file_that_is_gone_is_missed(saved):
     (saved / "tokenizer" / "tokenizer.json").unlink()
     with pytest.raises(InputError, match=r"is not whole: tokenizer/tokenizer\.json is missing"):
-        saving.load(saved)
+        saving.load_run(saved)
 
 
 def test_another_pooling_in_the_config_is_refused(saved):
     edit(saved / files.CONFIG, pooling="max")
     with pytest.raises(InputError, match="the rebuilt model is not the one that was saved"):
-        saving.load(saved)
+        saving.load_run(saved)
 
 
 def test_an_unknown_key_in_the_config_is_refused(saved):
     edit(saved / files.CONFIG, poolng="cls")
     with pytest.raises(InputError, match=r"Unknown key 'poolng'. Did you mean 'pooling'\?"):
-        saving.load(saved)
+        saving.load_run(saved)
 
 
 @pytest.mark.parametrize("name", [files.CONFIG, files.LABELS, files.METADATA])
 def test_a_file_that_is_not_json_is_refused(name, saved):
     (saved / name).write_text("{")
     with pytest.raises(InputError, match="is not JSON"):
-        saving.load(saved)
+        saving.load_run(saved)
 
 
 def test_saving_over_a_run_must_be_asked_for(run, saved):
@@ -206,7 +312,7 @@ def test_a_model_of_nan_is_not_saved(tmp_path):
     run = make_run()
     head = run.model.get_layer("head")
     head.set_weights([np.full_like(weight, np.nan) for weight in head.get_weights()])
-    with pytest.raises(ValueError, match="not a number"):
+    with pytest.raises(TrainingError, match="not a number"):
         saving.save(tmp_path / "run", run)
     assert not list(tmp_path.iterdir())
 
@@ -216,5 +322,5 @@ def test_a_probe_of_mixed_precision_has_its_own_tolerance(run, tmp_path):
     model = build_classifier(config, encoder_config=encoder_config("bert"), dtype="mixed_bfloat16")
     half = dataclasses.replace(run, model=model, precision="mixed_bfloat16")
     saving.save(tmp_path / "run", half)
-    loaded = saving.load(tmp_path / "run")
+    loaded = saving.load_run(tmp_path / "run")
     assert np.abs(outputs(loaded.model) - outputs(model)).max() < 0.02

@@ -4,6 +4,7 @@ Imports no TensorFlow, so that a wrong column name is answered at once.
 """
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,23 @@ from kerasbert.config import DataConfig
 from kerasbert.data.examples import Examples, read_examples
 from kerasbert.data.labels import Labels, find_labels
 from kerasbert.data.splitting import split
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, InputWarning
 
 SAMPLE = Path(__file__).parent / "sample.csv"
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Examples to train on, to validate on and, perhaps, to test on, and what the labels mean."""
+    """Examples to train on, to validate on and, perhaps, to test on, and what the labels mean.
+
+    `config` says by which columns they were read; it is kept with the model that learns from them.
+    """
 
     train: Examples
     validation: Examples
     test: Examples | None
     labels: Labels
-    is_sample: bool = False
+    config: DataConfig
 
 
 def read_dataset(config: DataConfig, seed: int = 0) -> Dataset:
@@ -56,7 +60,32 @@ def read_dataset(config: DataConfig, seed: int = 0) -> Dataset:
     if config.test is not None:
         test = _read(config.test, config)
         labels.encode(test)
-    return Dataset(train, validation, test, labels, is_sample=config.train is None)
+    _check_left_to_learn(train, labels)
+    return Dataset(train, validation, test, labels, config)
+
+
+def _check_left_to_learn(train: Examples, labels: Labels) -> None:
+    """Of what the whole file had, --limit or the hold-out may have left too little."""
+    targets = labels.encode(train)
+    if labels.task == "regression":
+        if np.ptp(targets) == 0:
+            raise InputError(
+                f"{train.source}: all {len(train)} scores that are left to train on are the same. "
+                "Add rows, raise --limit, or name a file with --validation."
+            )
+        return
+    if labels.task == "multilabel":
+        is_there = (targets == 1).any(axis=0)
+    else:
+        is_there = np.isin(np.arange(len(labels.names)), targets)
+    lost = [name for name, there in zip(labels.names, is_there, strict=True) if not there]
+    if lost:
+        warnings.warn(
+            f"{train.source}: no example of {', '.join(map(repr, lost))} is among the "
+            f"{len(train):,} to train on, so it cannot be learned.",
+            InputWarning,
+            stacklevel=2,
+        )
 
 
 def _read(path: str | Path, config: DataConfig) -> Examples:

@@ -20,7 +20,7 @@ class Examples:
         texts: one per example, never empty.
         pairs: the second texts, or None where there are none.
         labels: column name to one cell per example; an empty string where the cell was.
-        rows: where each example stands in `source`, as an editor counts.
+        rows: where each example stands in `source`, as a spreadsheet counts.
         source: the file, for messages.
     """
 
@@ -94,7 +94,10 @@ def read_examples(
             stacklevel=2,
         )
     if not texts:
-        raise InputError(f"{table.path}: every row has an empty {text_column!r}.")
+        raise InputError(
+            f"{table.path}: every row has an empty {text_column!r}. Name the column of the texts "
+            "with --text-column."
+        )
     return Examples(texts, None if pair_at is None else pairs, labels, rows, str(table.path))
 
 
@@ -129,9 +132,7 @@ def cell_text(value: Any) -> str:
 
 
 def _label_text(value: Any) -> str:
-    """A label cell, written one way whatever the file's format wrote: 1, 1.0 and True are `"1"`."""
+    """A label cell, written one way whatever the file's format wrote: 1 and 1.0 are `"1"`."""
     text = cell_text(value).strip()
-    if text.lower() in ("true", "false"):
-        return str(int(text.lower() == "true"))
     whole, _, fraction = text.partition(".")
     return whole if fraction and not fraction.strip("0") and whole.lstrip("+-").isdigit() else text

@@ -12,8 +12,9 @@ from kerasbert.data.examples import Examples
 from kerasbert.errors import InputError, InputWarning, did_you_mean
 from kerasbert.tasks import TASKS, UNKNOWN
 
-# A column in which this share of the cells is 0 or 1 is meant as a 0/1 column.
-_MOSTLY = 0.9
+# A column of 0 and 1 with so few other cells, or so small a share of them, is meant as one of 0 and
+# 1 alone.
+_FEW, _FEW_SHARE = 2, 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,26 @@ class Labels:
     columns: tuple[str, ...]
     names: tuple[str, ...]
     thresholds: tuple[float, ...] | None = None
+
+    def __post_init__(self):
+        if self.task not in TASKS:
+            raise InputError(
+                f"`task` must be one of {', '.join(map(repr, TASKS))}. Received: {self.task!r}."
+            )
+        if len(set(self.names)) < len(self.names) or not self.names:
+            raise InputError(f"`names` must be different names. Received: names={self.names!r}.")
+        if (self.thresholds is not None) != (self.task in ("binary", "multilabel")):
+            raise InputError(
+                "`thresholds` must be given for binary and multilabel, and null for other tasks. "
+                f"Received: thresholds={self.thresholds!r} for {self.task}."
+            )
+        if self.thresholds is not None and not (
+            len(self.thresholds) == len(self.names) and all(0 <= t <= 1 for t in self.thresholds)
+        ):
+            raise InputError(
+                f"`thresholds` must be {len(self.names)} numbers from 0 to 1, one per name. "
+                f"Received: thresholds={self.thresholds!r}."
+            )
 
     def encode(self, examples: Examples) -> np.ndarray:
         """Label cells to numbers.
@@ -119,9 +140,10 @@ def _guess_task(examples: Examples) -> str:
         return "multilabel"
     ((column, cells),) = examples.labels.items()
     counts = collections.Counter(cells)
-    share = (counts["0"] + counts["1"]) / len(cells)
     odd = [cell for cell in counts if cell and not _is_integer(cell)]
-    if odd and share >= _MOSTLY:
+    num_odd = sum(counts[cell] for cell in odd)
+    is_zero_one = counts["0"] and counts["1"] and set(counts) <= {"0", "1", "", *odd}
+    if odd and is_zero_one and num_odd <= max(_FEW, _FEW_SHARE * len(cells)):
         raise InputError(
             f"{examples.where(cells.index(odd[0]))}, column {column!r}: {odd[0]!r} in a 0/1 "
             "column. Mend the cell, or name the task with --task."
@@ -142,7 +164,7 @@ def _class_names(examples: Examples, column: str) -> tuple[str, ...]:
     if len(counts) == 1:
         raise InputError(
             f"{examples.source}, column {column!r}: the only class is {cells[0]!r}. "
-            "Expected at least two."
+            "Expected at least two; add rows of another, or name the right --label-columns."
         )
     once = [name for name, count in counts.items() if count == 1]
     if once:
@@ -201,6 +223,7 @@ def _encode_scores(examples: Examples, column: str) -> np.ndarray:
 
 def _number(cell: str) -> float:
     """The cell as a number; infinity, which sorts last, where it is none."""
+    cell = {"true": "1", "false": "0"}.get(cell.lower(), cell)
     try:
         value = float(cell)
     except ValueError:

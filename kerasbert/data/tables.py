@@ -23,8 +23,9 @@ class Table:
     Attributes:
         path: the file.
         columns: names of the columns, in the file's order.
-        rows: yields `(number, values)`; `number` is what an editor shows: the header of a CSV file
-            is row 1, the first line of a JSON lines file is row 1; `values` is in column order.
+        rows: yields `(number, values)`; `number` is what a spreadsheet shows: the header of a CSV
+            file is row 1, the first line of a JSON lines file is row 1; `values` is in the order
+            of `columns`.
     """
 
     path: Path
@@ -95,12 +96,14 @@ def _open_csv(path: Path, encoding: str) -> Table:
             if not seen_header:
                 seen_header = True
                 continue
-            if len(record) > len(header):
+            if len(record) < len(header) and not any(cell.strip() for cell in record):
+                continue  # white space alone
+            if len(record) != len(header):
                 raise InputError(
                     f"{path}, row {number}: {len(record)} cells where the header has "
                     f"{len(header)}. A text that holds a comma must stand in quotes."
                 )
-            yield number, record + [""] * (len(header) - len(record))
+            yield number, record
 
     return Table(path, tuple(header), rows)
 
@@ -121,6 +124,11 @@ def _open_json_lines(path: Path, encoding: str) -> Table:
                         raise InputError(
                             f"{path}, row {number}: expected an object with a key per column. "
                             f"Received: {line.strip()[:60]!r}."
+                        )
+                    if "\\ud" in line.lower() and _has_lone_surrogate(value):
+                        raise InputError(
+                            f"{path}, row {number}: half of a surrogate pair (\\ud...), which is "
+                            "not Unicode. Write the character itself, or remove it."
                         )
                     yield number, value
             except UnicodeError:
@@ -156,11 +164,16 @@ def _open_parquet(path: Path, encoding: str) -> Table:
             while True:
                 try:
                     batch = next(batches, None)
-                except (OSError, pyarrow.ArrowException) as error:
-                    raise InputError(f"{path}, after row {number}: {error}") from None
+                    lists = [column.to_pylist() for column in batch.columns] if batch else []
+                # Cells that Python cannot hold: broken UTF-8, a date after the year 9999.
+                except (OSError, ValueError, OverflowError, pyarrow.ArrowException) as error:
+                    raise InputError(
+                        f"{path}, in the {READ_ROWS:,} rows after row {number}: {error}. Mend the "
+                        "cell, or leave its column out."
+                    ) from None
                 if batch is None:
                     return
-                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                for values in zip(*lists, strict=True):
                     number += 1
                     yield number, list(values)
 
@@ -173,6 +186,14 @@ _READERS = {
     ".ndjson": _open_json_lines,
     ".parquet": _open_parquet,
 }
+
+
+def _has_lone_surrogate(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _open_text(path: Path, encoding: str, errors: str = "strict") -> TextIO:

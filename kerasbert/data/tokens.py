@@ -69,7 +69,7 @@ class Tokenizer:
             tokenizer = AutoTokenizer.from_pretrained(
                 directory, local_files_only=True, use_fast=True
             )
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # the tokenizers library raises nothing narrower
             raise InputError(f"The tokenizer in {directory} cannot be read: {error}") from None
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             raise InputError(
@@ -77,6 +77,11 @@ class Tokenizer:
                 "files that transformers can convert to one."
             )
         return cls(tokenizer, max_length)
+
+    @property
+    def max_id(self) -> int:
+        """The highest piece number the tokenizer may give."""
+        return max(self._backend.get_vocab(with_added_tokens=True).values())
 
     def __call__(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Tokens:
         """Cut texts, or pairs of texts, into word pieces.

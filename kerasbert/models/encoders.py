@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import safetensors
 import tf_keras
-from transformers import PretrainedConfig, TFAutoModel
+from transformers import AutoConfig, PretrainedConfig, TFAutoModel
 from transformers.modeling_tf_pytorch_utils import load_pytorch_state_dict_in_tf2_model
 
 from kerasbert.errors import InputError
@@ -68,11 +68,14 @@ class EncoderFacts:
 def encoder_facts(config: PretrainedConfig) -> EncoderFacts:
     """Read the facts off a base's config; an `InputError` refuses a base that cannot serve."""
     family = config.model_type
-    if family not in FAMILIES:
-        raise InputError(
-            f"A base of the type {family!r} is not supported. Expected one of "
-            f"{', '.join(sorted(FAMILIES))}."
-        )
+    _check_family(family)
+    blocks = "num_hidden_groups" if family == "albert" else "num_hidden_layers"
+    for name in ("hidden_size", "max_position_embeddings", "vocab_size", blocks):
+        value = getattr(config, name, None)
+        if type(value) is not int or value < 1:
+            raise InputError(
+                f"The base's config has {name}={value!r}. Expected a whole number above 0."
+            )
     max_length = config.max_position_embeddings
     if family in ("roberta", "xlm-roberta", "camembert", "mpnet"):
         # Their positions are counted from the padding's number + 1.
@@ -80,7 +83,7 @@ def encoder_facts(config: PretrainedConfig) -> EncoderFacts:
     return EncoderFacts(
         family=family,
         width=config.hidden_size,
-        num_blocks=(config.num_hidden_groups if family == "albert" else config.num_hidden_layers),
+        num_blocks=getattr(config, blocks),
         max_length=max_length,
         is_causal=FAMILIES[family],
         has_pooler=family in _HAVE_POOLER,
@@ -107,9 +110,12 @@ class TransformerEncoder(keras.layers.Layer):
         self.encoder_config = encoder_config
         self.facts = encoder_facts(encoder_config)
         self.pooler = pooler
-        with _tf_keras_policy(self.dtype_policy.name):
-            model = TFAutoModel.from_config(encoder_config)
-            model.build_in_name_scope()
+        try:
+            with _tf_keras_policy(self.dtype_policy.name):
+                model = TFAutoModel.from_config(encoder_config)
+                model.build_in_name_scope()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"The base's config cannot be used: {error}.") from error
         # In a tuple, since Keras 3 would wrap the model's attributes to track them.
         self._holder = (model,)
         self._by_name: dict[str, keras.Variable] = {}
@@ -231,11 +237,22 @@ class TransformerEncoder(keras.layers.Layer):
 
 
 def encoder_config_from_dict(values: dict) -> PretrainedConfig:
-    """A base's config from its JSON; the inverse of `to_dict`."""
-    from transformers import AutoConfig
-
+    """A base's config from its JSON; an `InputError` refuses what is not one we know."""
     values = dict(values)
-    return AutoConfig.for_model(values.pop("model_type"), **values)
+    family = values.pop("model_type", None)
+    _check_family(family)
+    try:
+        return AutoConfig.for_model(family, **values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"The base's config cannot be used: {error}.") from None
+
+
+def _check_family(family: str | None) -> None:
+    if family not in FAMILIES:
+        raise InputError(
+            f"A base of the type {family!r} is not supported. Expected one of "
+            f"{', '.join(sorted(FAMILIES))}."
+        )
 
 
 @contextlib.contextmanager

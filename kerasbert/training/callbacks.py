@@ -20,6 +20,8 @@ def say(console: Console, text: str) -> None:
 class ProgressBars(keras.callbacks.Callback):
     """A bar with examples per second while an epoch runs, and a line of numbers after it.
 
+    A context manager, so that the terminal is whole again however the training ends.
+
     Args:
         console: where to draw; on anything but a terminal only the lines are written.
         num_examples: training examples per epoch.
@@ -29,6 +31,15 @@ class ProgressBars(keras.callbacks.Callback):
         super().__init__()
         self._console = console
         self._num_examples = num_examples
+
+        self._progress = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self._progress is not None:
+            self._progress.stop()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = f"epoch {epoch + 1}/{self.params['epochs']}"
@@ -87,7 +98,7 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 class FreezingProof(keras.callbacks.Callback):
-    """Compare every weight before and after the first step, bit for bit.
+    """Compare every weight before and after the first step that is taken, bit for bit.
 
     A frozen weight that moved is a `TrainingError`; so are live weights none of which moved.
 
@@ -105,7 +116,7 @@ class FreezingProof(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self._before is None:
             return
-        after, before, self._before = self._fingerprints(), self._before, None
+        after, before = self._fingerprints(), self._before
         live = {variable.path for variable in self.model.trainable_weights}
         frozen = {variable.path for variable in self._frozen_weights()}
         moved = {path for path in after if after[path] != before[path]}
@@ -114,15 +125,21 @@ class FreezingProof(keras.callbacks.Callback):
                 f"The frozen weight {sorted(moved & frozen)[0]!r} moved in the first step. "
                 "Compile the model after freezing: what can be trained is read off then."
             )
-        if not moved & live and not self._may_skip_steps():
+        if not moved & live:
+            # Scaled float16 gradients overflow at first, and such a step is skipped by design.
+            if isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer):
+                return
             raise TrainingError(
                 "No weight moved in the first step. Compile the model after freezing: what can be "
                 "trained is read off then."
             )
+        self._before = None
+        still = sorted(live - moved)
         say(
             self._console,
-            f"after step 1: {len(frozen)} frozen weights unchanged bit for bit, "
-            f"{len(moved & live)} of {len(live)} others changed",
+            f"after step {batch + 1}: {len(frozen)} frozen weights unchanged bit for bit, "
+            f"{len(moved & live)} of {len(live)} others changed"
+            + (f", not {', '.join(still[:3])}" if still else ""),
         )
 
     def _frozen_weights(self) -> list[keras.Variable]:
@@ -136,7 +153,3 @@ class FreezingProof(keras.callbacks.Callback):
     def _fingerprints(self) -> dict[str, int]:
         weights = [*self.model.trainable_weights, *self._frozen_weights()]
         return {variable.path: zlib.crc32(variable.numpy().data) for variable in weights}
-
-    def _may_skip_steps(self) -> bool:
-        # Scaled float16 gradients overflow at first, and such a step is skipped by design.
-        return isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)

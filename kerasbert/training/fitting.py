@@ -12,6 +12,7 @@ from kerasbert.config_json import to_json
 from kerasbert.data.batches import training_batches, validation_batches
 from kerasbert.data.dataset import Dataset, read_dataset
 from kerasbert.data.tokens import Tokenizer, Tokens
+from kerasbert.errors import InputError
 from kerasbert.metrics import build_report
 from kerasbert.models.base import find_base, read_encoder_config
 from kerasbert.models.classifier import (
@@ -56,10 +57,17 @@ def fit_classifier(
 
     targets = dataset.labels.encode(dataset.train)
     directory = find_base(config.model.base)
+    encoder_config = read_encoder_config(directory)
     model_config = resolve_model_config(
-        _with_labels(config.model, dataset, targets), read_encoder_config(directory), directory
+        _with_labels(config.model, dataset, targets), encoder_config, directory
     )
     tokenizer = Tokenizer.from_directory(directory, model_config.max_length)
+    if tokenizer.max_id >= encoder_config.vocab_size:
+        raise InputError(
+            f"The tokenizer of the base {config.model.base!r} knows the piece number "
+            f"{tokenizer.max_id}, and its encoder has {encoder_config.vocab_size:,} of them. "
+            "Expected a tokenizer and weights that belong together."
+        )
     model = build_classifier(model_config, dtype=config.train.precision)
     names = [tensor.name for tensor in model.inputs]
     tokens = tokenizer(dataset.train.texts, dataset.train.pairs)
@@ -81,16 +89,17 @@ def fit_classifier(
         f"{num_steps:,} steps of {batch_size} in {config.train.epochs} epochs, "
         f"learning rate up to {learning_rate:g}, {config.train.precision}",
     )
-    model.fit(
-        batches,
-        validation_data=validation_batches(
-            validation_tokens, validation_targets, names, batch_size=2 * batch_size
-        ),
-        epochs=config.train.epochs,
-        shuffle=False,  # the batches are shuffled already
-        verbose=0,
-        callbacks=[FreezingProof(console), StopAtNaN(), ProgressBars(console, len(tokens))],
-    )
+    with ProgressBars(console, len(tokens)) as bars:
+        model.fit(
+            batches,
+            validation_data=validation_batches(
+                validation_tokens, validation_targets, names, batch_size=2 * batch_size
+            ),
+            epochs=config.train.epochs,
+            shuffle=False,  # the batches are shuffled already
+            verbose=0,
+            callbacks=[FreezingProof(console), StopAtNaN(), bars],
+        )
 
     forward = build_forward(model)
     outputs = score(forward, names, validation_tokens)
@@ -101,6 +110,7 @@ def fit_classifier(
         report["test"] = build_report(dataset.labels, dataset.labels.encode(dataset.test), outputs)
     settings = dataclasses.replace(
         config,
+        data=dataset.config,
         model=model_config,
         train=dataclasses.replace(config.train, learning_rate=learning_rate),
     )
@@ -121,7 +131,9 @@ def _with_labels(config: ModelConfig, dataset: Dataset, targets: np.ndarray) -> 
     config = dataclasses.replace(config, task=labels.task, num_labels=len(labels.names))
     if labels.task == "regression":
         config = dataclasses.replace(
-            config, target_mean=float(targets.mean()), target_scale=float(targets.std())
+            config,
+            target_mean=float(targets.mean(dtype=np.float64)),
+            target_scale=float(targets.std(dtype=np.float64)),
         )
     return config
 

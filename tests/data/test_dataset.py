@@ -6,7 +6,7 @@ import pytest
 from kerasbert.config import DataConfig
 from kerasbert.data.dataset import SAMPLE, read_dataset
 from kerasbert.data.labels import Labels
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, InputWarning
 from tests.conftest import write_csv
 
 HEADER = ("text", "label")
@@ -43,7 +43,7 @@ def test_the_sample_is_balanced_and_has_no_duplicates():
 
 def test_without_a_file_it_is_the_sample():
     dataset = read_dataset(DataConfig())
-    assert dataset.is_sample
+    assert dataset.config == DataConfig()
     assert dataset.labels == Labels("binary", ("label",), ("civil", "rude"), (0.5, 0.5))
     assert dataset.train.source == dataset.validation.source == str(SAMPLE)
     assert dataset.test is None
@@ -53,7 +53,6 @@ def test_without_a_file_it_is_the_sample():
 
 def test_a_part_of_the_training_file_is_held_out(files):
     dataset = read_dataset(DataConfig(train=files["train"], validation_fraction=0.25))
-    assert not dataset.is_sample
     assert dataset.test is None
     assert (len(dataset.train), len(dataset.validation)) == (30, 10)
     assert collections.Counter(dataset.validation.labels["label"]) == {"civil": 5, "rude": 5}
@@ -82,6 +81,7 @@ def rare(tmp_path):
     return write_csv(tmp_path / "rare.csv", HEADER, rows)
 
 
+@pytest.mark.filterwarnings("ignore::kerasbert.errors.InputWarning")
 def test_the_labels_are_those_of_the_whole_file_whatever_the_limit_draws(rare):
     drawn = set()
     for seed in range(20):
@@ -94,6 +94,13 @@ def test_the_labels_are_those_of_the_whole_file_whatever_the_limit_draws(rare):
     assert drawn >= {0, 1}
 
 
+def test_a_label_that_the_limit_leaves_out_is_told(rare):
+    with pytest.warns(InputWarning, match=r"no example of 'odd' is among the \d+ to train on"):
+        for seed in range(20):
+            read_dataset(DataConfig(train=rare, limit=12), seed)
+
+
+@pytest.mark.filterwarnings("ignore::kerasbert.errors.InputWarning")
 def test_a_label_that_is_drawn_once_is_trained_on(rare):
     for seed in range(20):
         dataset = read_dataset(DataConfig(train=rare, limit=20), seed)

@@ -75,9 +75,9 @@ def test_csv_parquet_and_json_lines_of_the_same_content_are_equal(tmp_path):
 
 
 # What a label may be written as in each format; all that stand in one row are the same label.
-ONE = (1, 1.0, True, "1", "1.0", "1.00", "True", "true", "TRUE", " 1 ")
-ZERO = (0, 0.0, False, "0", "0.0", "False", "false", "FALSE")
-OTHERS = ("yes", "1.5", "1.0.0", "v1.0", "10", "01", "-1")
+ONE = (1, 1.0, "1", "1.0", "1.00", " 1 ")
+ZERO = (0, 0.0, "0", "0.0")
+OTHERS = ("True", "false", "yes", "1.5", "1.0.0", "v1.0", "10", "01", "-1")
 
 
 def labels_in(path):
@@ -103,13 +103,9 @@ def test_a_label_is_the_same_however_json_lines_write_it(tmp_path):
     [
         [1, 0],
         [1.0, 0.0],
-        [True, False],
         ["1", "0"],
         ["1.0", "0.0"],
-        ["True", "False"],
-        ["true", "false"],
         [b"1", b"0"],
-        [b"true", b"false"],
         pa.array([1, 0], pa.int8()),
         pa.array([1, 0], pa.float32()),
     ],
@@ -194,7 +190,9 @@ def test_a_file_without_any_text_is_refused(tmp_path):
     path = write_csv(tmp_path / "a.csv", ("text", "label"), [("", "1"), (" ", "0")])
     with pytest.raises(InputError) as caught:
         read_examples(path)
-    assert str(caught.value) == f"{path}: every row has an empty 'text'."
+    assert str(caught.value) == (
+        f"{path}: every row has an empty 'text'. Name the column of the texts with --text-column."
+    )
 
 
 EXAMPLES = Examples(

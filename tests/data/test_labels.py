@@ -86,7 +86,8 @@ def test_many_labels_that_are_there_once_may_be_scores():
 
 def test_a_single_class_is_refused():
     assert message_of(find_labels, make_examples(label=["a", "a"])) == (
-        "comments.csv, column 'label': the only class is 'a'. Expected at least two."
+        "comments.csv, column 'label': the only class is 'a'. Expected at least two; "
+        "add rows of another, or name the right --label-columns."
     )
 
 
@@ -245,3 +246,25 @@ def test_what_was_encoded_is_decoded_to_the_same_cells():
     examples = make_examples(label=cells)
     labels = find_labels(examples)
     assert labels.decode(np.eye(3)[labels.encode(examples)]) == cells
+
+
+@pytest.mark.parametrize("odd", ["1.5", "x"])
+def test_an_odd_cell_in_a_small_column_of_0_and_1_is_named(odd):
+    cells = ["0", "1", "0", "1", odd]
+    assert message_of(find_labels, make_examples(label=cells)) == (
+        f"comments.csv, row 6, column 'label': {odd!r} in a 0/1 column. Mend the cell, or name the "
+        "task with --task."
+    )
+
+
+def test_scores_from_0_to_5_are_regression():
+    cells = ["0", "1", "2", "2.5", "3", "1.5", "0.5", "5"]
+    assert find_labels(make_examples(label=cells)).task == "regression"
+
+
+def test_true_and_false_keep_their_names_as_classes_and_count_as_0_and_1_as_labels():
+    cells = ["True", "False", "True", "False"]
+    assert find_labels(make_examples(label=cells)).names == ("False", "True")
+    examples = make_examples(toxic=cells, rude=["1", "0", "", "1"])
+    labels = find_labels(examples)
+    np.testing.assert_array_equal(labels.encode(examples), [[1, 1], [0, 0], [1, -1], [0, 1]])

@@ -78,9 +78,25 @@ def test_blank_lines_above_the_header_are_passed_over(write):
     assert list(table.rows()) == [(4, ["hi", "1"])]
 
 
-def test_a_short_row_is_filled_with_empty_cells(write):
-    path = write("a.csv", "text,label,note\nhi\nyo,1\n")
-    assert rows_of(path) == [(2, ["hi", "", ""]), (3, ["yo", "1", ""])]
+def test_a_row_with_too_few_cells_is_named(write):
+    path = write("a.csv", "text,label,note\nhi,1,x\nyo,1\n")
+    assert message_of(path).startswith(f"{path}, row 3: 2 cells where the header has 3.")
+
+
+def test_a_row_of_white_space_is_passed_over(write):
+    path = write("a.csv", "text,label\nhi,1\n  \n")
+    assert rows_of(path) == [(2, ["hi", "1"])]
+
+
+def test_half_a_surrogate_pair_in_json_is_named(write):
+    path = write("a.jsonl", '{"text": "fine \\ud83d\\ude00"}\n{"text": "hi", "id": "\\ud800"}\n')
+    assert message_of(path).startswith(f"{path}, row 2: half of a surrogate pair")
+
+
+def test_a_parquet_cell_that_python_cannot_hold_is_an_input_error(tmp_path):
+    far = pa.array([2**62], pa.timestamp("s"))
+    pq.write_table(pa.table({"text": ["hi"], "when": far}), tmp_path / "a.parquet")
+    assert "in the 1,000 rows after row 0" in message_of(tmp_path / "a.parquet")
 
 
 def test_a_row_with_too_many_cells_is_named(write):
@@ -348,7 +364,9 @@ def test_parquet_that_is_broken_further_down_names_the_file(tmp_path):
     path = tmp_path / "a.parquet"
     write_parquet(path)
     message = message_of(path)
-    assert re.match(re.escape(str(path)) + r", after row (0|1000|2000): \S", message)
+    assert re.match(
+        re.escape(str(path)) + r", in the 1,000 rows after row (0|1000|2000): \S", message
+    )
 
 
 def test_the_rows_above_the_break_are_read(tmp_path):

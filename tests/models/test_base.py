@@ -3,9 +3,12 @@ import shutil
 
 import pytest
 
+from kerasbert.config import ModelConfig
+from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError
 from kerasbert.models import base
 from kerasbert.models.base import declared_pooling, find_base
+from kerasbert.models.classifier import resolve_model_config
 from kerasbert.run_directory import sha256_of
 
 
@@ -72,3 +75,32 @@ def test_declared_pooling(modes, expected, tmp_path):
     (tmp_path / "1_Pooling").mkdir()
     (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(modes))
     assert declared_pooling(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.json", "{}"),
+        ("config.json", "[]"),
+        ("config.json", '{"model_type": "t5"}'),
+        ("config.json", '{"model_type": "bert", "num_hidden_layers": "x"}'),
+        ("1_Pooling/config.json", "{"),
+        ("1_Pooling/config.json", "[]"),
+    ],
+)
+def test_a_broken_config_is_one_sentence(name, text, toy_base, tmp_path):
+    directory = shutil.copytree(toy_base("bert"), tmp_path / "base")
+    (directory / name).parent.mkdir(exist_ok=True)
+    (directory / name).write_text(text)
+    with pytest.raises(InputError) as error:
+        config = base.read_encoder_config(directory)
+        resolve_model_config(ModelConfig(max_length=32), config, directory)
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": "1.0"}'])
+def test_a_broken_tokenizer_is_one_sentence(text, toy_base, tmp_path):
+    directory = shutil.copytree(toy_base("bert"), tmp_path / "base")
+    (directory / "tokenizer.json").write_text(text)
+    with pytest.raises(InputError, match="The tokenizer in .* cannot be read"):
+        Tokenizer.from_directory(directory, 32)

@@ -1,5 +1,7 @@
 import dataclasses
+import json
 import math
+import shutil
 from io import StringIO
 
 import keras
@@ -10,10 +12,10 @@ from rich.console import Console
 from kerasbert.config import FitConfig
 from kerasbert.config_json import from_dict
 from kerasbert.data.dataset import read_dataset
-from kerasbert.errors import TrainingError
+from kerasbert.errors import InputError, TrainingError
 from kerasbert.inference import Classifier
 from kerasbert.models.classifier import build_classifier, compile_classifier
-from kerasbert.training.callbacks import FreezingProof
+from kerasbert.training.callbacks import FreezingProof, StopAtNaN
 from kerasbert.training.fitting import fit_classifier
 from tests.conftest import comments, encoder_config, toy_config, write_csv
 
@@ -67,6 +69,28 @@ def test_bars_on_a_terminal(toy_base, comments_csv):
     fit_classifier(toy_config(toy_base(), comments_csv, epochs=2), console=console)
     assert "epoch 2/2, validating" in shown.getvalue()
     assert "32/32 examples" in shown.getvalue()
+
+
+def test_the_terminal_is_whole_again_after_an_error(toy_base, comments_csv, monkeypatch):
+    def interrupt(self, batch, logs=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StopAtNaN, "on_train_batch_end", interrupt)
+    shown = StringIO()
+    console = Console(file=shown, width=120, force_terminal=True)
+    with pytest.raises(KeyboardInterrupt):
+        fit_classifier(toy_config(toy_base(), comments_csv), console=console)
+    assert shown.getvalue().count("\x1b[?25l") == shown.getvalue().count("\x1b[?25h") > 0
+
+
+def test_a_tokenizer_that_does_not_fit_the_base(toy_base, comments_csv, tmp_path):
+    directory = shutil.copytree(toy_base(), tmp_path / "base")
+    path = directory / "tokenizer.json"
+    values = json.loads(path.read_text())
+    values["model"]["vocab"]["more"] = 5000
+    path.write_text(json.dumps(values))
+    with pytest.raises(InputError, match="knows the piece number 5000, and its encoder has 37"):
+        fit_classifier(toy_config(directory, comments_csv))
 
 
 def test_a_weight_that_moves_though_frozen_stops_the_training():

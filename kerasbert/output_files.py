@@ -1,0 +1,46 @@
+"""One file, written whole or not at all, and refused before the work if it cannot be written."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from kerasbert.errors import InputError
+
+
+def check_output_file(path: str | Path, suffix: str, overwrite: bool = False) -> Path:
+    """Refuse a path that `written_file` could not, or should not, write to.
+
+    Raises:
+        FileNotFoundError: its directory does not exist.
+        InputError: it is a directory, has another ending than `suffix`, or is there already and
+            `overwrite` is False.
+        PermissionError: its directory cannot be written to.
+    """
+    path = Path(path)
+    if path.suffix.lower() != suffix:
+        raise InputError(f"`output` must end in {suffix}. Received: output={str(path)!r}.")
+    if path.is_dir():
+        raise InputError(f"The output {str(path)!r} is a directory. Expected a file in it.")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already. Name another, or pass --overwrite.")
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise FileNotFoundError(f"There is no directory {str(parent)!r} to write to.")
+    if not os.access(parent, os.W_OK):
+        raise PermissionError(f"The directory {str(parent)!r} cannot be written to.")
+    return path
+
+
+@contextlib.contextmanager
+def written_file(path: Path) -> Iterator[TextIO]:
+    """Open a file to write text to; it stands in its place when the block ends without an error."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # No translation of line ends: the csv module writes its own.
+        with open(beside, "w", encoding="utf-8", newline="") as file:
+            yield file
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
