@@ -102,5 +102,5 @@ def test_a_broken_config_is_one_sentence(name, text, toy_base, tmp_path):
 def test_a_broken_tokenizer_is_one_sentence(text, toy_base, tmp_path):
     directory = shutil.copytree(toy_base("bert"), tmp_path / "base")
     (directory / "tokenizer.json").write_text(text)
-    with pytest.raises(InputError, match="The tokenizer in .* cannot be read"):
+    with pytest.raises(InputError, match=r"The tokenizer in .* cannot be read"):
         Tokenizer.from_directory(directory, 32)

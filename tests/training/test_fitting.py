@@ -99,7 +99,7 @@ def test_a_weight_that_moves_though_frozen_stops_the_training():
     compile_classifier(model, "binary", learning_rate=1e-2, num_steps=4)
     ids = np.array([[3, 7, 9, 4]] * 4, np.int32)
     batch = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}
-    model.train_on_batch(batch, np.array([0, 1, 0, 1]))
+    model.fit(batch, np.array([0, 1, 0, 1]), verbose=0)
     model.get_layer("encoder").freeze(base=True)  # too late: the step knows what it trains
     proof = FreezingProof(Console(quiet=True))
     with pytest.raises(TrainingError, match="moved in the first step"):
