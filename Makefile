@@ -15,7 +15,7 @@ demo: $(ENV)/installed
 test: $(ENV)/installed-test
 	$(ENV)/bin/ruff check .
 	$(ENV)/bin/ruff format --check .
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 $(ENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(ENV)

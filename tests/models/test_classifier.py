@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from transformers import DistilBertConfig
+from transformers import DistilBertConfig, T5Config
 
 from kerasbert.config import ModelConfig
 from kerasbert.errors import InputError
@@ -106,9 +106,10 @@ def test_what_the_base_does_not_have_is_refused(family, changes, message):
 
 
 def test_an_unsupported_family_is_refused():
-    config = encoder_config_from_dict({"model_type": "t5"})
     with pytest.raises(InputError, match="A base of the type 't5' is not supported"):
-        resolve_model_config(ModelConfig(), config)
+        encoder_config_from_dict({"model_type": "t5"})
+    with pytest.raises(InputError, match="A base of the type 't5' is not supported"):
+        resolve_model_config(ModelConfig(), T5Config())
 
 
 def test_pooling_and_widths_are_filled_in(tmp_path):
