@@ -203,7 +203,8 @@ def test_a_label_that_is_known_and_never_there_counts_as_zero():
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_no_rows_have_no_scores(task):
-    labels = labels_of(task, "civil", "rude")
+    thresholds = None if task == "multiclass" else (0.5, 0.5)
+    labels = labels_of(task, "civil", "rude", thresholds=thresholds)
     targets = floats(np.empty((0, 2))) if task == "multilabel" else np.empty(0, dtype=np.int32)
     nothing = {"precision": None, "recall": None, "f1": None, "support": 0}
     assert build_report(labels, targets, floats(np.empty((0, 2)))) == {
