@@ -25,8 +25,8 @@ WORDS = (
 _BERT = {
     "vocab_size": len(WORDS),
     "hidden_size": 12,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
     "intermediate_size": 37,
     "max_position_embeddings": 41,
     "pad_token_id": 0,
@@ -37,8 +37,8 @@ FAMILIES = {
     "distilbert": {
         "vocab_size": len(WORDS),
         "dim": 12,
-        "n_layers": 3,
-        "n_heads": 2,
+        "n_layers": 2,
+        "n_heads": 3,
         "hidden_dim": 37,
         "max_position_embeddings": 41,
         "pad_token_id": 0,
@@ -54,8 +54,8 @@ FAMILIES = {
     "gpt2": {
         "vocab_size": len(WORDS),
         "n_embd": 12,
-        "n_layer": 3,
-        "n_head": 2,
+        "n_layer": 2,
+        "n_head": 3,
         "n_positions": 41,
         "bos_token_id": 3,
         "eos_token_id": 4,

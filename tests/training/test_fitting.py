@@ -60,7 +60,7 @@ def test_a_frozen_base_stays_as_it_was_and_says_so(toy_base, comments_csv):
         np.testing.assert_array_equal(weight.numpy(), original.numpy())
     assert f"{len(encoder.weights)} frozen weights unchanged bit for bit" in shown.getvalue()
     assert "examples/s" in shown.getvalue()
-    assert "encoder, block 3" in shown.getvalue()
+    assert "encoder, block 2" in shown.getvalue()
 
 
 def test_bars_on_a_terminal(toy_base, comments_csv):
