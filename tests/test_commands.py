@@ -37,7 +37,7 @@ def toy_run(toy_base, tmp_path_factory):
     data = write_csv(directory / "comments.csv", ("text", "label"), comments())
     fit.main([
         "--train", data, "--test", data, "--base", str(toy_base()), "--max-length", "32",
-        "--epochs", "16", "--learning-rate", "1e-2", "--pooling", "max",
+        "--epochs", "12", "--learning-rate", "1e-2", "--pooling", "mean", "--head", "linear",
         "--output", str(directory / "toy"),
     ])  # fmt: skip
     return directory / "toy"

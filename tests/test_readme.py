@@ -32,8 +32,8 @@ def place(tmp_path_factory):
     directory = tmp_path_factory.mktemp("readme")
     with open(SAMPLE, encoding="utf-8", newline="") as file:
         rows = [(row["text"], row["label"]) for row in csv.DictReader(file)]
-    write_csv(directory / "comments.csv", ("text", "label"), rows[:120])
-    write_csv(directory / "held_out.csv", ("text", "label"), rows[120:160])
+    write_csv(directory / "comments.csv", ("text", "label"), rows[:60])
+    write_csv(directory / "held_out.csv", ("text", "label"), rows[60:80])
     return directory
 
 
