@@ -19,7 +19,6 @@ from kerasbert.training.callbacks import FreezingProof, StopAtNaN
 from kerasbert.training.fitting import fit_classifier
 from tests.conftest import comments, encoder_config, toy_config, write_csv
 
-
 # With these a toy base learns its toy task to the end, whatever the seed.
 LEARNS = {"epochs": 12, "learning_rate": 1e-2, "pooling": "mean", "head": "linear"}
 
