@@ -7,6 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import csv
+import threading
 
 import keras
 import pytest
@@ -147,3 +148,12 @@ def toy_config(base, train=None, **changes) -> FitConfig:
         for part, config_class in parts.items()
     }
     return FitConfig(**configs)
+
+
+def call_from_threads(call, times: int = 4) -> None:
+    """Call a function from several threads at once, and wait for all of them."""
+    threads = [threading.Thread(target=call) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,5 +1,4 @@
 import gc
-import threading
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError
 from kerasbert.models.classifier import build_classifier, resolve_model_config
-from tests.conftest import encoder_config, make_tokenizer
+from tests.conftest import call_from_threads, encoder_config, make_tokenizer
 
 TEXTS = ["you are kind", "the awful man sings very very very very badly", "", "dog"] * 12
 
@@ -118,11 +117,7 @@ def test_several_threads_at_once(binary):
             if np.abs(binary.predict_proba(TEXTS) - expected).max() > 1e-5:
                 wrong.append(1)
 
-    threads = [threading.Thread(target=call) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    call_from_threads(call)
     assert not wrong
 
 

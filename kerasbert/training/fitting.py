@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from kerasbert.config import FitConfig, ModelConfig
 from kerasbert.config_json import to_json
 from kerasbert.data.batches import training_batches, validation_batches
 from kerasbert.data.dataset import Dataset, read_dataset
+from kerasbert.data.examples import Examples
 from kerasbert.data.tokens import Tokenizer, Tokens
 from kerasbert.errors import InputError
 from kerasbert.metrics import build_report
@@ -62,12 +64,7 @@ def fit_classifier(
         _with_labels(config.model, dataset, targets), encoder_config, directory
     )
     tokenizer = Tokenizer.from_directory(directory, model_config.max_length)
-    if tokenizer.max_id >= encoder_config.vocab_size:
-        raise InputError(
-            f"The tokenizer of the base {config.model.base!r} knows the piece number "
-            f"{tokenizer.max_id}, and its encoder has {encoder_config.vocab_size:,} of them. "
-            "Expected a tokenizer and weights that belong together."
-        )
+    _check_vocabulary(tokenizer, encoder_config.vocab_size, config.model.base)
     model = build_classifier(model_config, dtype=config.train.precision)
     names = [tensor.name for tensor in model.inputs]
     tokens = tokenizer(dataset.train.texts, dataset.train.pairs)
@@ -102,12 +99,15 @@ def fit_classifier(
         )
 
     forward = build_forward(model)
-    outputs = score(forward, names, validation_tokens)
-    report = {"validation": build_report(dataset.labels, validation_targets, outputs)}
+
+    def report_on(examples: Examples, tokens: Tokens) -> dict[str, Any]:
+        outputs = score(forward, names, tokens)
+        return build_report(dataset.labels, dataset.labels.encode(examples), outputs)
+
+    report = {"validation": report_on(dataset.validation, validation_tokens)}
     if dataset.test is not None:
         test_tokens = tokenizer(dataset.test.texts, dataset.test.pairs)
-        outputs = score(forward, names, test_tokens)
-        report["test"] = build_report(dataset.labels, dataset.labels.encode(dataset.test), outputs)
+        report["test"] = report_on(dataset.test, test_tokens)
     settings = dataclasses.replace(
         config,
         data=dataset.config,
@@ -136,6 +136,15 @@ def _with_labels(config: ModelConfig, dataset: Dataset, targets: np.ndarray) -> 
             target_scale=float(targets.std(dtype=np.float64)),
         )
     return config
+
+
+def _check_vocabulary(tokenizer: Tokenizer, size: int, base: str) -> None:
+    if tokenizer.max_id >= size:
+        raise InputError(
+            f"The tokenizer of the base {base!r} knows the piece number {tokenizer.max_id}, and "
+            f"its encoder has {size:,} of them. Expected a tokenizer and weights that belong "
+            "together."
+        )
 
 
 def _describe(dataset: Dataset, tokens: Tokens, config: ModelConfig) -> str:

@@ -1,11 +1,9 @@
-import threading
-
 import numpy as np
 import pytest
 
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError
-from tests.conftest import WORDS, make_tokenizer
+from tests.conftest import WORDS, call_from_threads, make_tokenizer
 
 
 @pytest.fixture
@@ -80,9 +78,5 @@ def test_several_threads_at_once(tokenizer):
             if not np.array_equal(tokenizer(["you are kind"] * 50).input_ids, expected):
                 wrong.append(1)
 
-    threads = [threading.Thread(target=call) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    call_from_threads(call)
     assert not wrong
