@@ -1,6 +1,7 @@
 """What is global to a process: quiet libraries. Set by commands, never by an import."""
 
 import contextlib
+import importlib
 import os
 import sys
 import warnings
@@ -16,7 +17,7 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", category=category)
     # TensorFlow's C++ parts greet whoever loads them, whatever the log level.
     with _closed_stderr():
-        import tensorflow  # noqa: F401
+        importlib.import_module("tensorflow")
 
 
 @contextlib.contextmanager
