@@ -15,12 +15,15 @@ import tyro
 from kerasbert.errors import InputError, did_you_mean
 from kerasbert.tasks import TASKS
 
-HEADS = ("linear", "classification", "mlp")
+HEADS = ("linear", "classification", "mlp", "pretrained")
+ENCODERS = ("auto", "native", "transformers")
 POOLINGS = ("cls", "mean", "max", "pooler", "last")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+# Of a model that is only run.
+RUNNING_PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-def _one_of(*choices: str) -> Any:
+def one_of(*choices: str) -> Any:
     """Show a flag's choices in its help; the config checks them, and names the nearest."""
     return tyro.conf.arg(metavar="{" + ",".join(choices) + "}")
 
@@ -58,7 +61,7 @@ class DataConfig:
 
     # What to predict. auto: several label columns are multilabel, numbers with fractions are
     # regression, two values are binary, more are multiclass.
-    task: Annotated[str, _one_of("auto", *TASKS)] = "auto"
+    task: Annotated[str, one_of("auto", *TASKS)] = "auto"
 
     # Share of the training rows held out, above 0 and below 1, stratified by label; the same text
     # never lands on both sides.
@@ -93,6 +96,11 @@ class ModelConfig:
     # Pretrained base: minilm, a directory, or a name on the Hugging Face hub.
     base: str = "minilm"
 
+    # Which code computes the base. native: this package's own, for BERT, DistilBERT, RoBERTa,
+    # XLM-RoBERTa and CamemBERT. transformers: the TensorFlow classes of transformers 4, an extra,
+    # for the other families. auto: native where it can.
+    encoder: Annotated[str, one_of(*ENCODERS)] = "auto"
+
     # Train the head alone. Far faster, and hard to overfit; a few points less accurate.
     freeze_base: bool = False
 
@@ -106,7 +114,8 @@ class ModelConfig:
 
     # linear: the output layer alone. classification: Dense-ReLU-Dropout before it. mlp: Dropout,
     # then Dense-BatchNormalization-ReLU for each of --hidden-units; made for a frozen base.
-    head: Annotated[str, _one_of(*HEADS)] = "mlp"
+    # pretrained: the one that a BERT or DistilBERT text classifier brings along.
+    head: Annotated[str, one_of(*HEADS)] = "mlp"
 
     # Widths of the head's hidden layers, in units. Default: the base's width, twice for mlp and
     # once for classification.
@@ -120,7 +129,7 @@ class ModelConfig:
 
     # How the vectors of the pieces become one: the first, their mean, their maximum, the base's
     # own pooler, or the last. Default: what the base declares, else cls (last for GPT-2).
-    pooling: Annotated[str | None, _one_of(*POOLINGS)] = None
+    pooling: Annotated[str | None, one_of(*POOLINGS)] = None
 
     # Word pieces kept of each text, special ones included. Time grows with the texts' own
     # lengths, not with this: batches are only as long as their longest text.
@@ -133,6 +142,7 @@ class ModelConfig:
 
     def __post_init__(self):
         _check(self, "freeze_layers", self.freeze_layers >= 0, "be 0 or above")
+        _check_choice(self, "encoder", ENCODERS)
         _check_choice(self, "head", HEADS)
         if self.pooling is not None:
             _check_choice(self, "pooling", POOLINGS)
@@ -151,13 +161,12 @@ class ModelConfig:
         _check(self, "target_scale", 0 < self.target_scale < math.inf, "be above 0, and finite")
         if self.hidden_units is not None:
             _check(self, "hidden_units", min(self.hidden_units, default=1) > 0, "be above 0")
+            num_hidden = len(self.hidden_units)
             allowed = {
-                "linear": (len(self.hidden_units) == 0, "be left out with --head linear"),
-                "classification": (
-                    len(self.hidden_units) == 1,
-                    "be one width with --head classification",
-                ),
-                "mlp": (len(self.hidden_units) >= 1, "be at least one width with --head mlp"),
+                "linear": (num_hidden == 0, "be left out with --head linear"),
+                "classification": (num_hidden == 1, "be one width with --head classification"),
+                "mlp": (num_hidden >= 1, "be at least one width with --head mlp"),
+                "pretrained": (num_hidden <= 1, "be left out with --head pretrained"),
             }
             _check(self, "hidden_units", *allowed[self.head])
 
@@ -166,7 +175,7 @@ class ModelConfig:
 class TrainConfig:
     """How the weights are found; nothing here is needed to use them."""
 
-    # Passes over the training rows.
+    # Passes over the training rows; 0 takes a pretrained head as it is.
     epochs: int = 3
 
     # Texts per step. More needs more memory and, in general, a higher learning rate.
@@ -176,15 +185,28 @@ class TrainConfig:
     # Default: 1e-2 when the base is frozen, else 5e-5, since larger steps undo the pretraining.
     learning_rate: float | None = None
 
-    # Number format of the products. mixed_bfloat16 and mixed_float16 save memory, and time on
-    # hardware made for them; weights and losses stay float32.
-    precision: Annotated[str, _one_of(*PRECISIONS)] = "float32"
+    # Number format of the products. auto: trains in float32, and runs what is not trained (a frozen
+    # base, the trained model) in bfloat16 where the processor has it. float32: all of it.
+    # mixed_bfloat16 and mixed_float16 train so as well; weights and losses stay float32.
+    precision: Annotated[str, one_of(*PRECISIONS)] = "auto"
+
+    # Put texts of like length into one batch, in random order: little to pad, and as accurate.
+    bucket: bool = True
+
+    # Keep what a frozen base makes of the texts, so that another run on them encodes nothing.
+    cache: bool = True
+
+    # Where to keep it. Default: the user's cache directory, such as ~/.cache/kerasbert/features.
+    cache_dir: str | None = None
+
+    # What the cache may hold, in GB; what was not used for longest goes first.
+    cache_limit: float = 10.0
 
     # Fixes the split, the order of the rows, new weights and dropout.
     seed: int = 0
 
     def __post_init__(self):
-        _check(self, "epochs", self.epochs > 0, "be above 0")
+        _check(self, "epochs", self.epochs >= 0, "be 0 or above")
         _check(self, "batch_size", self.batch_size > 0, "be above 0")
         _check(
             self,
@@ -193,6 +215,7 @@ class TrainConfig:
             "be above 0, and finite",
         )
         _check_choice(self, "precision", PRECISIONS)
+        _check(self, "cache_limit", 0 <= self.cache_limit < math.inf, "be 0 or above, and finite")
         _check(self, "seed", 0 <= self.seed < 2**32, "be at least 0 and below 2^32")
 
 
@@ -212,6 +235,14 @@ class FitConfig:
 
     # Replace the run that --output holds, once the new one is complete.
     overwrite: bool = False
+
+    def __post_init__(self):
+        _check(
+            self.train,
+            "epochs",
+            self.train.epochs > 0 or self.model.head == "pretrained",
+            "be above 0, but with --head pretrained",
+        )
 
 
 def _check(config: Any, name: str, holds: bool, requirement: str) -> None:

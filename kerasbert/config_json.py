@@ -4,6 +4,7 @@ import dataclasses
 import json
 import types
 import typing
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,21 @@ def to_json(config: Any) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
-def read_config(config_class: type, path: str | Path, *, complete: bool = False) -> Any:
+def read_config(
+    config_class: type,
+    path: str | Path,
+    *,
+    complete: bool = False,
+    may_lack: Collection[str] = (),
+) -> Any:
     """Read a config of `config_class` from a JSON file.
 
     Args:
         config_class: a dataclass.
         path: the file.
         complete: refuse a file that leaves out a key, instead of taking its default.
+        may_lack: keys for which a complete file may leave it to the default: those that earlier
+            versions did not write.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -37,7 +46,9 @@ def read_config(config_class: type, path: str | Path, *, complete: bool = False)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     left_out = [
-        field.name for field in dataclasses.fields(config_class) if field.name not in values
+        field.name
+        for field in dataclasses.fields(config_class)
+        if field.name not in values and field.name not in may_lack
     ]
     if complete and left_out:
         raise InputError(f"{path} lacks the key {left_out[0]!r}. Restore the file that was saved.")

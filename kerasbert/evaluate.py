@@ -8,6 +8,7 @@ import tyro
 from rich.console import Console
 
 from kerasbert import _cli, _runtime
+from kerasbert.config import RUNNING_PRECISIONS, one_of
 from kerasbert.config_json import read_config
 from kerasbert.data.examples import read_examples
 from kerasbert.data.labels import Labels
@@ -33,6 +34,9 @@ class EvaluateConfig:
 
     # Column with the second text. Default: the one the model was trained on.
     pair_column: str | None = None
+
+    # Number format of the products. auto: bfloat16 where the processor has it, else float32.
+    precision: Annotated[str, one_of(*RUNNING_PRECISIONS)] = "auto"
 
     # Character encoding of CSV and JSON lines files.
     encoding: str = "utf-8"
@@ -63,7 +67,7 @@ def main(args: list[str]) -> None:
     from kerasbert.inference import load
     from kerasbert.metrics import build_report, report_table
 
-    outputs = load(run).outputs(examples.texts, examples.pairs)
+    outputs = load(run, config.precision).outputs(examples.texts, examples.pairs)
     report = build_report(labels, targets, outputs)
     with written_file(output) as file:
         file.write(json_text({"test": report}))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from kerasbert import _cli, _runtime
+from kerasbert.config import RUNNING_PRECISIONS, one_of
 from kerasbert.data.examples import cell_text, column_position, read_texts
 from kerasbert.data.tables import Table, open_table
 from kerasbert.errors import InputError
@@ -47,6 +48,9 @@ class PredictConfig:
     # Column with the second text. Default: the one the model was trained on.
     pair_column: str | None = None
 
+    # Number format of the products. auto: bfloat16 where the processor has it, else float32.
+    precision: Annotated[str, one_of(*RUNNING_PRECISIONS)] = "auto"
+
     # Character encoding of CSV and JSON lines files.
     encoding: str = "utf-8"
 
@@ -69,7 +73,7 @@ def main(args: list[str]) -> None:
     _runtime.quiet()
     from kerasbert.inference import load
 
-    classifier = load(config.run)
+    classifier = load(config.run, config.precision)
     if table is not None:
         _predict_table(classifier, table, config)
         return

@@ -15,29 +15,36 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from transformers import PretrainedConfig
 
 from kerasbert import __version__
 from kerasbert import run_directory as files
-from kerasbert.config import FitConfig, ModelConfig
+from kerasbert.config import RUNNING_PRECISIONS, FitConfig, ModelConfig
 from kerasbert.config_json import read_config, to_json
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError, TrainingError
-from kerasbert.models.classifier import build_classifier, build_forward
-from kerasbert.models.encoders import encoder_config_from_dict
+from kerasbert.models.classifier import build_classifier
+from kerasbert.models.encoder import encoder_config_from_dict
+from kerasbert.models.resolving import resolve_model_config
+from kerasbert.models.running import build_forward, running_precision
 from kerasbert.scoring import score
 
 PROBE_TEXTS = ("A short text.", "Will this model answer as it did? It should, to 4 digits!", "42")
 PROBE_PAIRS = ("A second one.", "It should.", "A number")
 # How far a rebuilt model's answers may lie from the saved ones, in units of probability, or of the
-# scores' spread. Loading is in float32, and another processor adds up in another order.
-PROBE_TOLERANCE = {"float32": 1e-4, "mixed_bfloat16": 0.05, "mixed_float16": 0.01}
+# scores' spread, by the less exact of two precisions. Another processor adds up in another order.
+PROBE_TOLERANCE = {
+    "float32": 1e-4,
+    "bfloat16": 0.05,
+    "mixed_bfloat16": 0.05,
+    "mixed_float16": 0.01,
+}
 # TensorFlow multiplies float32 with ten bits of mantissa on a GPU that can (TF32).
 GPU_PROBE_TOLERANCE = 0.01
 # Of a large vocabulary; the small ones take a tenth of it.
 _TOKENIZER_BYTES = 4_000_000
-_PACKAGES = ("tensorflow", "keras", "tf-keras", "transformers", "numpy")
+_PACKAGES = ("tensorflow", "jax", "torch", "keras", "tf-keras", "transformers", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Run:
         labels: what its output columns mean.
         tokenizer: the base's, with the config's maximum length.
         precision: the policy it was trained under.
+        running_precision: the policy it runs under, and that its report was made under.
         fit: the settings of the run, as JSON of `FitConfig`.
         report: the numbers by data set, as `kerasbert.metrics.build_report` gives them.
     """
@@ -59,6 +67,7 @@ class Run:
     labels: Labels
     tokenizer: Tokenizer
     precision: str = "float32"
+    running_precision: str = "float32"
     fit: dict[str, Any] = dataclasses.field(
         default_factory=lambda: json.loads(to_json(FitConfig()))
     )
@@ -84,11 +93,17 @@ def save(directory: str | Path, run: Run, *, overwrite: bool = False) -> None:
     """Write a run to `directory`: all of it or, if anything goes wrong, nothing.
 
     Raises:
-        InputError: the directory holds a run, and `overwrite` is False, or holds something else.
+        InputError: the directory holds a run, and `overwrite` is False, or holds something else; or
+            the run was loaded in bfloat16.
         TrainingError: the model answers with what is not a number.
         OSError: the files cannot be written; what was there before is untouched.
     """
     files.check_output(directory, overwrite)
+    if run.model.get_layer("encoder").dtype_policy.name == "bfloat16":
+        raise InputError(
+            "The model's weights were rounded to bfloat16 when it was loaded, so it was not saved. "
+            "Load it with precision='float32' first."
+        )
     probe = _probe(run)
     if not np.isfinite(probe).all():
         raise TrainingError(
@@ -114,21 +129,19 @@ def rebuild(directory: str | Path, *, dtype: str = "float32", **changes: Any) ->
         InputError: it is no run, or its config cannot be read.
     """
     directory = files.check_run(directory)
-    config = read_config(ModelConfig, directory / files.CONFIG, complete=True)
-    path = directory / files.ENCODER_CONFIG
-    try:
-        encoder_config = encoder_config_from_dict(files.read_json(path))
-        return build_classifier(
-            dataclasses.replace(config, **changes), encoder_config=encoder_config, dtype=dtype
-        )
-    except InputError as error:
-        raise InputError(
-            f"{path.name} or {files.CONFIG} in {directory} is not what was saved: {error}"
-        ) from None
+    config, encoder_config = _read_configs(directory)
+    return build_classifier(
+        dataclasses.replace(config, **changes), encoder_config=encoder_config, dtype=dtype
+    )
 
 
-def load_run(directory: str | Path) -> Run:
-    """Rebuild a saved run in float32, load its weights, and check its answers; needs no network.
+def load_run(directory: str | Path, precision: str = "auto") -> Run:
+    """Rebuild a saved run, load its weights, and check its answers; needs no network.
+
+    Args:
+        directory: where `save` wrote it.
+        precision: `"auto"` is bfloat16 where the processor multiplies it, and float32 elsewhere;
+            or `"float32"` or `"bfloat16"`.
 
     Raises:
         FileNotFoundError: there is no such directory.
@@ -136,12 +149,18 @@ def load_run(directory: str | Path) -> Run:
             config, or do not answer as they did.
     """
     directory = files.check_run(directory)
+    if precision not in RUNNING_PRECISIONS:
+        raise InputError(
+            f"`precision` must be one of {', '.join(map(repr, RUNNING_PRECISIONS))}. "
+            f"Received: precision={precision!r}."
+        )
     metadata = files.read_metadata(directory)
     _check_sha256(directory, metadata["sha256"])
-    config = read_config(ModelConfig, directory / files.CONFIG, complete=True)
+    config, _ = _read_configs(directory)
     labels = read_config(Labels, directory / files.LABELS, complete=True)
     _check_labels(directory, labels, metadata["labels"])
-    model = rebuild(directory)
+    policy = running_precision(precision, config.encoder)
+    model = rebuild(directory, dtype=policy)
     try:
         with warnings.catch_warnings():
             # Keras only warns of layers that keep their random weights.
@@ -158,11 +177,28 @@ def load_run(directory: str | Path) -> Run:
         labels,
         tokenizer,
         precision=metadata["precision"],
+        running_precision=policy,
         fit=metadata["fit"],
         report=metadata["report"],
     )
     _check_probe(directory, run, metadata)
     return run
+
+
+def _read_configs(directory: Path) -> tuple[ModelConfig, PretrainedConfig]:
+    """The resolved config of a run's model, and its base's."""
+    # Before there was a native encoder, nothing said which one it was; either reads the weights.
+    config = read_config(
+        ModelConfig, directory / files.CONFIG, complete=True, may_lack=("encoder",)
+    )
+    path = directory / files.ENCODER_CONFIG
+    try:
+        encoder_config = encoder_config_from_dict(files.read_json(path))
+        return resolve_model_config(config, encoder_config), encoder_config
+    except InputError as error:
+        raise InputError(
+            f"{path.name} or {files.CONFIG} in {directory} is not what was saved: {error}"
+        ) from None
 
 
 def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
@@ -178,7 +214,7 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
     metadata = {
         "versions": {
             "kerasbert": __version__,
-            **{name: importlib.metadata.version(name) for name in _PACKAGES},
+            **{name: version for name in _PACKAGES if (version := _version(name))},
         },
         "sha256": {name: files.sha256_of(directory / name) for name in hashed},
         "parameters": {
@@ -187,6 +223,7 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
         },
         "labels": _meaning(run.labels),
         "precision": run.precision,
+        "running_precision": run.running_precision,
         "device": _device(),
         "probe": probe.tolist(),
         "fit": run.fit,
@@ -233,14 +270,21 @@ def _check_labels(directory: Path, labels: Labels, expected: dict[str, Any]) -> 
             )
 
 
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None  # an extra, or another backend's
+
+
 def _device() -> str:
-    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    return "GPU" if keras.distribution.list_devices("gpu") else "CPU"
 
 
 def _check_probe(directory: Path, run: Run, metadata: dict[str, Any]) -> None:
     try:
         expected = np.array(metadata["probe"], np.float32)
-        tolerance = PROBE_TOLERANCE[run.precision]
+        tolerance = max(PROBE_TOLERANCE[name] for name in (run.precision, run.running_precision))
     except (ValueError, TypeError, KeyError):
         raise InputError(
             f"{directory / files.METADATA}: 'probe' or 'precision' is not what was saved. "

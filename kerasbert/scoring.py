@@ -1,38 +1,62 @@
-"""A model and word pieces to probabilities, rows in the order they came in."""
+"""A model and word pieces to outputs, rows in the order they came in."""
 
-from collections.abc import Callable, Sequence
+import collections
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from kerasbert.data.batches import pad, sorted_buckets
 from kerasbert.data.tokens import Tokens
 
-BATCH_SIZE = 32
+# Two batches at once: while one adds and normalises, which is bound by memory, the other
+# multiplies, and Python pads a third.
+_WORKERS = 2
 
 
 def score(
     forward: Callable[[dict[str, np.ndarray]], np.ndarray],
     names: Sequence[str],
     tokens: Tokens,
-    on_batch: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Run a model over n texts.
 
     Args:
-        forward: from `kerasbert.models.classifier.build_forward`.
+        forward: from `kerasbert.models.running.build_forward`.
         names: of the tensors it reads.
         tokens: n texts, at least one.
-        on_batch: called after each batch with its number of texts.
 
     Returns:
-        Probabilities, or scores, float32 of shape (n, num_labels).
+        Its outputs, one row per text: probabilities or scores, float32 of shape (n, num_labels).
     """
     outputs = None
-    for indices in sorted_buckets(tokens.lengths, BATCH_SIZE):
-        batch = forward(pad(tokens, indices, names))
+    for indices, rows in run_batches(forward, names, tokens, sorted_buckets(tokens.lengths)):
         if outputs is None:
-            outputs = np.empty((len(tokens), batch.shape[1]), np.float32)
-        outputs[indices] = batch
-        if on_batch is not None:
-            on_batch(len(indices))
+            outputs = np.empty((len(tokens), *rows.shape[1:]), np.float32)
+        outputs[indices] = rows
     return outputs
+
+
+def run_batches(
+    forward: Callable[[dict[str, np.ndarray]], np.ndarray],
+    names: Sequence[str],
+    tokens: Tokens,
+    batches: Sequence[np.ndarray],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each batch's indices with the model's outputs for it, in order, computed two at a time."""
+
+    def run(indices: np.ndarray) -> np.ndarray:
+        return forward(pad(tokens, indices, names))
+
+    if len(batches) == 1:  # a service's usual case, which a thread would only delay
+        yield batches[0], run(batches[0])
+        return
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        running: collections.deque = collections.deque()
+        for indices in batches:
+            running.append((indices, pool.submit(run, indices)))
+            if len(running) > _WORKERS:
+                done, future = running.popleft()
+                yield done, future.result()
+        for done, future in running:
+            yield done, future.result()

@@ -1,67 +1,38 @@
-"""Ragged word pieces to padded batches of texts that are about equally long.
+"""Which texts go into a batch together, and word pieces padded to one length.
 
 The cost of a batch is that of its longest text times its size. Texts of like length together leave
 little to pad: on tweets, half of the pieces or more would be padding in batches drawn blindly.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from kerasbert.data.tokens import Tokens
 
 # Batches whose texts are sorted by length together: enough to pad little, few enough to leave the
 # order random.
 _POOL = 64
+# Word pieces in a batch that is only run: enough to keep the processor busy, few enough for what a
+# block computes to stay in its cache.
+MAX_PIECES = 4096
 
 
-def training_batches(
-    tokens: Tokens, targets: np.ndarray, names: Sequence[str], *, batch_size: int, seed: int
-) -> tf.data.Dataset:
-    """Batches for `model.fit`, in another order each epoch.
+def sorted_buckets(lengths: np.ndarray, max_pieces: int = MAX_PIECES) -> list[np.ndarray]:
+    """Indices of all texts in batches of at most `max_pieces`, padding included, longest first.
 
-    Args:
-        tokens: n texts.
-        targets: shape (n,) or (n, labels).
-        names: of the tensors the model reads.
-        batch_size: the most texts in a batch; all are nearly of one size.
-        seed: the same seed gives the same batches in the same order.
-
-    Returns:
-        A dataset of `(inputs, targets)`; inputs are int32 of shape (batch, length) by name.
+    A text that is longer than that is a batch of its own. With lengths 4 9 4 and 9 pieces at most
+    the batches are {1} and {0, 2}.
     """
-    epoch = itertools.count()
-
-    def generate():
-        random = np.random.default_rng([seed, next(epoch)])
-        for indices in shuffled_buckets(tokens.lengths, batch_size, random):
-            yield pad(tokens, indices, names), targets[indices]
-
-    num_batches = len(shuffled_buckets(tokens.lengths, batch_size, np.random.default_rng(seed)))
-    return _dataset(generate, targets, names, num_batches)
-
-
-def validation_batches(
-    tokens: Tokens, targets: np.ndarray, names: Sequence[str], *, batch_size: int
-) -> tf.data.Dataset:
-    """Batches for `validation_data`, sorted by length, the same each time."""
-    buckets = sorted_buckets(tokens.lengths, batch_size)
-
-    def generate():
-        for indices in buckets:
-            yield pad(tokens, indices, names), targets[indices]
-
-    return _dataset(generate, targets, names, len(buckets))
-
-
-def sorted_buckets(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Indices of all texts in batches of `batch_size`, longest first, each index once."""
     # Longest first, so that a machine whose memory is too small says so at once.
     order = np.argsort(-lengths, kind="stable")
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches, start = [], 0
+    while start < len(order):
+        size = max(1, max_pieces // max(1, int(lengths[order[start]])))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
 
 
 def shuffled_buckets(
@@ -94,11 +65,3 @@ def pad(tokens: Tokens, indices: np.ndarray, names: Sequence[str]) -> dict[str, 
     batch["input_ids"][is_piece] = tokens.input_ids[places]
     batch["token_type_ids"][is_piece] = tokens.token_type_ids[places]
     return {name: batch[name] for name in names}
-
-
-def _dataset(generate, targets: np.ndarray, names: Sequence[str], num_batches: int):
-    inputs = {name: tf.TensorSpec((None, None), tf.int32, name=name) for name in names}
-    outputs = tf.TensorSpec((None, *targets.shape[1:]), targets.dtype)
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=(inputs, outputs))
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
-    return dataset.prefetch(2)

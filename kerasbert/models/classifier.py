@@ -1,25 +1,20 @@
-"""Config to model: encoder, pooled, head; and the model compiled to train."""
+"""Config to model: encoder, pooled, head."""
 
-import dataclasses
 import math
-from collections.abc import Callable
-from pathlib import Path
 
 import keras
-import numpy as np
-import tensorflow as tf
 from rich.table import Table
 from transformers import PretrainedConfig
 
 from kerasbert.config import ModelConfig
 from kerasbert.errors import InputError
-from kerasbert.models.base import declared_pooling, find_base, read_encoder_config
-from kerasbert.models.encoders import TransformerEncoder, encoder_facts
+from kerasbert.models.base import find_base, read_encoder_config
+from kerasbert.models.bert import BertEncoder
+from kerasbert.models.encoder import Encoder
 from kerasbert.models.heads import build_head
-from kerasbert.models.losses import build_loss
 from kerasbert.models.pooling import Pooling
-
-WARMUP = 0.1  # proportion of steps, 0 to 1
+from kerasbert.models.pretrained_head import load_pretrained_head
+from kerasbert.models.resolving import resolve_model_config
 
 
 def build_classifier(
@@ -31,7 +26,8 @@ def build_classifier(
         config: what to build; see `ModelConfig`.
         encoder_config: build the base from this config with random weights, instead of finding
             `config.base` and reading its weights.
-        dtype: precision policy, such as `"mixed_bfloat16"`. Default: Keras's global one.
+        dtype: precision policy, such as `"mixed_bfloat16"`; `"bfloat16"` keeps the encoder's
+            kernels in it, for a model that is only run. Default: Keras's global one.
 
     Returns:
         A functional `keras.Model` from a dict of `input_ids`, `attention_mask` (and
@@ -54,7 +50,7 @@ def build_classifier(
     config = resolve_model_config(config, encoder_config, directory)
     dtype = dtype or keras.config.dtype_policy()
 
-    encoder = TransformerEncoder(
+    encoder = _encoder_class(config.encoder)(
         encoder_config, pooler=config.pooling == "pooler", dtype=dtype, name="encoder"
     )
     if directory is not None:
@@ -66,97 +62,28 @@ def build_classifier(
     pooled = encoder(inputs)  # (batch, length, width), or (batch, width) from the base's pooler
     if config.pooling != "pooler":
         pooled = Pooling(config.pooling, name="pooling")(pooled, inputs["attention_mask"])
-    head = build_head(config, encoder.facts.width, dtype)
+    # A policy of bfloat16 alone is for running an encoder; a head is too small to gain by it.
+    head_dtype = "float32" if keras.dtype_policies.get(dtype).name == "bfloat16" else dtype
+    head = build_head(config, encoder.facts.width, head_dtype)
+    if config.head == "pretrained" and directory is not None:
+        load_pretrained_head(head, directory, encoder.facts.family)
     return keras.Model(inputs, head(pooled), name="classifier")
 
 
-def resolve_model_config(
-    config: ModelConfig, encoder_config: PretrainedConfig, directory: Path | None = None
-) -> ModelConfig:
-    """Check a config against its base, and fill in what the base decides: pooling and widths.
-
-    Args:
-        config: as the user gave it.
-        encoder_config: the base's own.
-        directory: of the base, where a declared pooling is looked for.
-
-    Raises:
-        InputError: too many layers to freeze, more pieces than positions, a pooling that the base
-            does not have.
-    """
-    facts = encoder_facts(encoder_config)
-    if config.freeze_layers > facts.num_blocks:
+def _encoder_class(name: str) -> type[Encoder]:
+    if name == "native":
+        return BertEncoder
+    try:
+        # Only here, since the classes and tf_keras, which they need, are an extra.
+        from kerasbert.models.transformers_encoder import TransformerEncoder
+    except ImportError as error:
         raise InputError(
-            f"`freeze_layers` must be at most {facts.num_blocks}, the number of blocks of the base "
-            f"{config.base!r}. Received: freeze_layers={config.freeze_layers}."
-        )
-    if config.max_length > facts.max_length:
-        raise InputError(
-            f"`max_length` must be at most {facts.max_length}, the number of positions of the base "
-            f"{config.base!r}. Received: max_length={config.max_length}."
-        )
-    pooling = config.pooling
-    if pooling is None:
-        declared = declared_pooling(directory) if directory else None
-        pooling = declared or ("last" if facts.is_causal else "cls")
-    if pooling == "pooler" and not facts.has_pooler:
-        raise InputError(
-            f"`pooling` cannot be 'pooler': a {facts.family} base has no pooler of its own. "
-            "Expected 'cls', 'mean', 'max' or 'last'."
-        )
-    if pooling == "cls" and facts.is_causal:
-        raise InputError(
-            f"`pooling` cannot be 'cls': in a {facts.family} base the first piece has seen no "
-            "other. Expected 'last', 'mean' or 'max'."
-        )
-    hidden_units = config.hidden_units
-    if hidden_units is None:
-        depth = {"linear": 0, "classification": 1, "mlp": 2}[config.head]
-        hidden_units = (facts.width,) * depth
-    return dataclasses.replace(config, pooling=pooling, hidden_units=hidden_units)
-
-
-@keras.saving.register_keras_serializable("kerasbert")
-class WarmupThenLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Rise to `peak` over the first steps, then fall in a straight line to 0 (BERT's schedule)."""
-
-    def __init__(self, peak: float, num_steps: int):
-        self.peak, self.num_steps = peak, num_steps
-        self.num_warmup = max(1, math.ceil(WARMUP * num_steps))
-
-    def __call__(self, step):
-        step = keras.ops.cast(step, "float32")
-        # The first step counts as 1, since at a rate of 0 it would be lost.
-        rising = (step + 1) / self.num_warmup
-        falling = (self.num_steps - step) / max(1, self.num_steps - self.num_warmup)
-        return self.peak * keras.ops.clip(keras.ops.minimum(rising, falling), 0.0, 1.0)
-
-    def get_config(self):
-        return {"peak": self.peak, "num_steps": self.num_steps}
-
-
-def compile_classifier(
-    model: keras.Model, task: str, *, learning_rate: float, num_steps: int
-) -> None:
-    """Compile for training: Adam with warm-up and linear decay, gradients clipped to norm 1.
-
-    Freeze before: what can be trained is read off here.
-    """
-    accuracy = {"binary": ["accuracy"], "multiclass": ["accuracy"]}
-    model.compile(
-        optimizer=keras.optimizers.Adam(
-            WarmupThenLinearDecay(learning_rate, num_steps), global_clipnorm=1.0
-        ),
-        loss=build_loss(task),
-        metrics=accuracy.get(task),
-        # XLA would compile once per sequence length, for seconds each.
-        jit_compile=False,
-    )
-
-
-def default_learning_rate(model: keras.Model) -> float:
-    """1e-2 for a head on a frozen base, else 5e-5, the highest that BERT's authors advise."""
-    return 1e-2 if model.get_layer("encoder").is_frozen else 5e-5
+            "The transformers encoder needs TensorFlow classes that are not installed "
+            f"({str(error).splitlines()[0]}). Install them: pip install 'kerasbert[transformers]'. "
+            "BERT, DistilBERT, RoBERTa, XLM-RoBERTa and CamemBERT need them not, with "
+            "--encoder auto."
+        ) from None
+    return TransformerEncoder
 
 
 def freezing_table(model: keras.Model) -> Table:
@@ -174,26 +101,3 @@ def freezing_table(model: keras.Model) -> Table:
         total = sum(math.prod(v.shape) for v in variables)
         table.add_row(block, f"{trained:,}", f"{total - trained:,}")
     return table
-
-
-def build_forward(model: keras.Model) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
-    """The model as a function from a batch to outputs, dropout silent.
-
-    Traced once for all lengths, so it does not grow with them, and safe to call from several
-    threads.
-    """
-    signature = {
-        tensor.name: tf.TensorSpec((None, None), tf.int32, name=tensor.name)
-        for tensor in model.inputs
-    }
-
-    @tf.function(input_signature=[signature], jit_compile=False)
-    def forward(inputs):
-        return model(inputs, training=False)
-
-    forward.get_concrete_function()  # traced here, not in whichever thread comes first
-
-    def run(batch: dict[str, np.ndarray]) -> np.ndarray:
-        return forward({name: tf.constant(batch[name]) for name in signature}).numpy()
-
-    return run

@@ -15,6 +15,8 @@ def build_head(config: ModelConfig, width: int, dtype=None) -> keras.Model:
       `TFDistilBertForSequenceClassification`.
     - `mlp`: Dropout, then Dense-BatchNormalization-ReLU for each hidden width, and an L2 penalty on
       the output layer's kernel.
+    - `pretrained`: that of transformers' text classifiers: Dropout for BERT, which has its pooler
+      before it, and Dense-ReLU-Dropout for DistilBERT.
 
     Args:
         config: with `hidden_units` filled in.
@@ -26,9 +28,11 @@ def build_head(config: ModelConfig, width: int, dtype=None) -> keras.Model:
     """
     pooled = features = keras.Input((width,), name="pooled")
     regularizer = None
-    if config.head == "classification":
-        (units,) = config.hidden_units
-        features = layers.Dense(units, activation="relu", dtype=dtype, name="dense_relu")(features)
+    if config.head in ("classification", "pretrained"):
+        for units in config.hidden_units:
+            features = layers.Dense(units, activation="relu", dtype=dtype, name="dense_relu")(
+                features
+            )
         features = layers.Dropout(config.dropout, dtype=dtype, name="dropout")(features)
     elif config.head == "mlp":
         features = layers.Dropout(config.dropout, dtype=dtype, name="01_dropout")(features)

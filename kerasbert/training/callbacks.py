@@ -1,8 +1,10 @@
 """What watches a training: bars for people, a stop at NaN, a proof that frozen means frozen."""
 
+import contextlib
 import math
 import time
 import zlib
+from collections.abc import Callable, Iterator
 
 import keras
 from rich.console import Console
@@ -15,6 +17,22 @@ from kerasbert.errors import TrainingError
 def say(console: Console, text: str) -> None:
     """Write a line as it is: neither broken at the terminal's width nor read as markup."""
     console.print(Text(text), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def encoding_bar(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar for the texts that a frozen base encodes; gives the function that moves it."""
+    with Progress(
+        TextColumn("encoding"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,} texts"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        bar = progress.add_task("encoding", total=0)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
 class ProgressBars(keras.callbacks.Callback):
@@ -104,11 +122,13 @@ class FreezingProof(keras.callbacks.Callback):
 
     Args:
         console: where the result is written.
+        classifier: the whole model, of which perhaps only a part is being trained.
     """
 
-    def __init__(self, console: Console):
+    def __init__(self, console: Console, classifier: keras.Model):
         super().__init__()
         self._console = console
+        self._classifier = classifier
 
     def on_train_begin(self, logs=None):
         self._before = self._fingerprints()
@@ -117,7 +137,7 @@ class FreezingProof(keras.callbacks.Callback):
         if self._before is None:
             return
         after, before = self._fingerprints(), self._before
-        live = {variable.path for variable in self.model.trainable_weights}
+        live = {variable.path for variable in self._classifier.trainable_weights}
         frozen = {variable.path for variable in self._frozen_weights()}
         moved = {path for path in after if after[path] != before[path]}
         if moved & frozen:
@@ -146,10 +166,10 @@ class FreezingProof(keras.callbacks.Callback):
         # The statistics of batch normalisation are not trained, yet they move.
         return [
             variable
-            for variable in self.model.non_trainable_weights
+            for variable in self._classifier.non_trainable_weights
             if not variable.path.endswith(("moving_mean", "moving_variance"))
         ]
 
     def _fingerprints(self) -> dict[str, int]:
-        weights = [*self.model.trainable_weights, *self._frozen_weights()]
+        weights = [*self._classifier.trainable_weights, *self._frozen_weights()]
         return {variable.path: zlib.crc32(variable.numpy().data) for variable in weights}

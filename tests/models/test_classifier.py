@@ -11,7 +11,7 @@ from kerasbert.models.classifier import (
     freezing_table,
     resolve_model_config,
 )
-from kerasbert.models.encoders import encoder_config_from_dict
+from kerasbert.models.encoder import encoder_config_from_dict
 from tests.conftest import encoder_config
 
 

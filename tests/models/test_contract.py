@@ -14,8 +14,8 @@ from kerasbert.models.classifier import (
     compile_classifier,
     resolve_model_config,
 )
-from kerasbert.models.encoders import FAMILIES as SUPPORTED
-from kerasbert.models.encoders import encoder_facts
+from kerasbert.models.encoder import FAMILIES as SUPPORTED
+from kerasbert.models.encoder import encoder_facts
 from kerasbert.models.heads import build_head
 from tests.conftest import FAMILIES, WORDS, encoder_config
 

@@ -5,7 +5,8 @@ import tf_keras
 from transformers import TFAutoModel
 
 from kerasbert.errors import InputError
-from kerasbert.models.encoders import TransformerEncoder, encoder_facts
+from kerasbert.models.encoder import encoder_facts
+from kerasbert.models.transformers_encoder import TransformerEncoder
 from tests.conftest import FAMILIES, encoder_config
 
 IDS = np.array([[3, 7, 9, 11, 4], [3, 5, 4, 0, 0]], np.int32)

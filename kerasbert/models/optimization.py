@@ -1,0 +1,52 @@
+"""How a model is trained: optimizer, schedule, loss."""
+
+import math
+
+import keras
+
+from kerasbert.models.losses import build_loss
+
+WARMUP = 0.1  # proportion of steps, 0 to 1
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class WarmupThenLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Rise to `peak` over the first steps, then fall in a straight line to 0 (BERT's schedule)."""
+
+    def __init__(self, peak: float, num_steps: int):
+        self.peak, self.num_steps = peak, num_steps
+        self.num_warmup = max(1, math.ceil(WARMUP * num_steps))
+
+    def __call__(self, step):
+        step = keras.ops.cast(step, "float32")
+        # The first step counts as 1, since at a rate of 0 it would be lost.
+        rising = (step + 1) / self.num_warmup
+        falling = (self.num_steps - step) / max(1, self.num_steps - self.num_warmup)
+        return self.peak * keras.ops.clip(keras.ops.minimum(rising, falling), 0.0, 1.0)
+
+    def get_config(self):
+        return {"peak": self.peak, "num_steps": self.num_steps}
+
+
+def compile_classifier(
+    model: keras.Model, task: str, *, learning_rate: float, num_steps: int
+) -> None:
+    """Compile for training: Adam with warm-up and linear decay, gradients clipped to norm 1.
+
+    Freeze before: what can be trained is read off here.
+    """
+    accuracy = {"binary": ["accuracy"], "multiclass": ["accuracy"]}
+    model.compile(
+        optimizer=keras.optimizers.Adam(
+            WarmupThenLinearDecay(learning_rate, num_steps), global_clipnorm=1.0
+        ),
+        loss=build_loss(task),
+        metrics=accuracy.get(task),
+        # XLA would compile once per sequence length, for seconds each.
+        jit_compile=False,
+    )
+
+
+def default_learning_rate(model: keras.Model) -> float:
+    """1e-2 for a head on a frozen base, else 5e-5, the highest that BERT's authors advise."""
+    return 1e-2 if model.get_layer("encoder").is_frozen else 5e-5

@@ -1,0 +1,153 @@
+"""Rows of numbers per text, kept on disk under the text's key and mapped into memory.
+
+A store is a directory of shards. A shard is a directory that is written beside its place, renamed
+into it, and never changed, so several processes can use one store: each reads what is there when
+it looks, and adds shards of its own. The worst that happens is that two compute the same rows.
+"""
+
+import dataclasses
+import shutil
+import tempfile
+import uuid
+import warnings
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kerasbert.errors import InputWarning
+from kerasbert.run_directory import json_text, read_json
+
+KEY = np.dtype("S16")
+_USED = "used"  # its date is that of the last use of the store
+_FILES = ("keys.npy", "offsets.npy", "rows.npy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Keys of shape (n,); the rows of text i are `rows[offsets[i] : offsets[i + 1]]`."""
+
+    keys: np.ndarray
+    offsets: np.ndarray
+    rows: np.ndarray
+
+
+class FeatureStore:
+    """A directory of shards, or, with `directory=None`, shards in a directory that is removed.
+
+    Args:
+        directory: made where it is not there. A shard in it that is cut off or was altered is
+            removed, and a warning says so.
+    """
+
+    def __init__(self, directory: Path | None):
+        self._temporary = None
+        if directory is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="kerasbert-")
+            directory = Path(self._temporary.name)
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / _USED).touch()
+        self.shards: list[Shard] = []
+        for path in sorted(directory.glob("shard-*")):
+            if (shard := _open_shard(path)) is not None:
+                self.shards.append(shard)
+
+    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the rows of each key are: the shard's number, -1 for none, and the text in it."""
+        shard_of = np.full(len(keys), -1)
+        text_in = np.zeros(len(keys), np.int64)
+        for number, shard in enumerate(self.shards):
+            order = np.argsort(shard.keys)
+            places = np.searchsorted(shard.keys, keys, sorter=order)
+            texts = order[np.minimum(places, len(order) - 1)]
+            is_here = shard.keys[texts] == keys
+            shard_of[is_here], text_in[is_here] = number, texts[is_here]
+        return shard_of, text_in
+
+    def add(self, keys: np.ndarray, rows: Sequence[np.ndarray]) -> None:
+        """Add a shard.
+
+        Args:
+            keys: of shape (n,).
+            rows: n arrays of shape (any number, width), float32.
+        """
+        offsets = np.concatenate([[0], np.cumsum([len(part) for part in rows])])
+        shard = Shard(keys, offsets.astype(np.int64), np.concatenate(rows))
+        beside = self.directory / f".{uuid.uuid4().hex}"
+        try:
+            beside.mkdir()
+            sums = {}
+            for name, array in zip(_FILES, dataclasses.astuple(shard), strict=True):
+                np.save(beside / name, array)
+                sums[name] = zlib.crc32(np.ascontiguousarray(array).data)
+            (beside / "sums.json").write_text(json_text(sums), encoding="utf-8")
+            place = beside.rename(self.directory / f"shard-{beside.name[1:]}")
+            shard = _open_shard(place) or shard
+        except OSError as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            warnings.warn(
+                f"{self.directory} cannot be written ({error.strerror}), so {shard.rows.nbytes:,} "
+                "bytes of features are kept in memory instead. Name another --cache-dir.",
+                InputWarning,
+                stacklevel=2,
+            )
+        self.shards.append(shard)
+
+    def close(self) -> None:
+        """Give up the memory, and a directory that was to be removed."""
+        self.shards.clear()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+
+def make_room(parent: Path, num_bytes: int, limit: int, keep: Path) -> None:
+    """Remove stores below `parent`, the one not used for longest first, until there is room.
+
+    Args:
+        parent: the directory of stores.
+        num_bytes: what is to be added.
+        limit: what all stores may hold, in bytes.
+        keep: the store that stays.
+    """
+    stores = [path for path in parent.iterdir() if (path / _USED).is_file()]
+    sizes = {path: _size(path) for path in stores}
+    for path in sorted(stores, key=_last_use):
+        if sum(sizes.values()) + num_bytes <= limit:
+            return
+        if path != keep:
+            # What another process has mapped stays readable to it until it ends.
+            shutil.rmtree(path, ignore_errors=True)
+            del sizes[path]
+
+
+def _open_shard(path: Path) -> Shard | None:
+    try:
+        sums = read_json(path / "sums.json")
+        arrays = [np.load(path / name, mmap_mode="r") for name in _FILES]
+        for name, array in zip(_FILES, arrays, strict=True):
+            if array.size and zlib.crc32(np.ascontiguousarray(array).data) != sums[name]:
+                raise ValueError(f"{name} is not what was written")
+        return Shard(*arrays)
+    except FileNotFoundError:
+        return None  # removed by another process a moment ago
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        warnings.warn(
+            f"The cached features in {path} are damaged ({error}); they are computed again.",
+            InputWarning,
+            stacklevel=2,
+        )
+        shutil.rmtree(path, ignore_errors=True)
+        return None
+
+
+def _size(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def _last_use(store: Path) -> float:
+    try:
+        return (store / _USED).stat().st_mtime
+    except OSError:  # removed by another process
+        return 0.0

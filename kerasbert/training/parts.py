@@ -1,0 +1,144 @@
+"""The part of a classifier that is trained, and what it reads: word pieces or kept features."""
+
+import abc
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+
+from kerasbert.config import ModelConfig, TrainConfig
+from kerasbert.data.batches import sorted_buckets
+from kerasbert.data.pipeline import Source, token_source
+from kerasbert.data.tokens import Tokens
+from kerasbert.models.running import Forward, build_forward, running_copy
+from kerasbert.scoring import score
+from kerasbert.training.callbacks import encoding_bar, say
+from kerasbert.training.features import (
+    FeatureCache,
+    Stage,
+    cache_directory,
+    fits,
+    frozen_stage,
+    num_bytes,
+)
+
+
+class Part(abc.ABC):
+    """What is trained.
+
+    Attributes:
+        trained: the Keras model to compile and fit; its weights are the classifier's own.
+    """
+
+    trained: keras.Model
+
+    @abc.abstractmethod
+    def source(self, tokens: Tokens) -> Source:
+        """What `trained` reads of n texts."""
+
+    @abc.abstractmethod
+    def outputs(self, tokens: Tokens) -> np.ndarray:
+        """The classifier's outputs for n texts as they will be served, shape (n, num_labels)."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Remove what was not to be kept."""
+
+
+class WholeModel(Part):
+    """The classifier as it is, reading word pieces."""
+
+    def __init__(self, model: keras.Model, config: ModelConfig, precision: str):
+        self.trained = self._model = model
+        self._config, self._precision = config, precision
+
+    def source(self, tokens: Tokens) -> Source:
+        return token_source(tokens, [tensor.name for tensor in self._model.inputs])
+
+    def outputs(self, tokens: Tokens) -> np.ndarray:
+        running = running_copy(self._model, self._config, self._precision)
+        return score(build_forward(running), [tensor.name for tensor in running.inputs], tokens)
+
+    def close(self) -> None:
+        pass
+
+
+class AboveFrozen(Part):
+    """What stands on frozen blocks, reading what they make of the texts."""
+
+    def __init__(self, stage: Stage, whole: WholeModel, cache: FeatureCache, console: Console):
+        self.trained = stage.rest
+        self._stage, self._whole, self._cache, self._console = stage, whole, cache, console
+
+    def source(self, tokens: Tokens) -> Source:
+        started, before = time.perf_counter(), (self._cache.num_encoded, self._cache.num_found)
+        with encoding_bar(self._console) as on_progress:
+            source = self._cache.source(tokens, on_progress)
+        encoded, found = self._cache.num_encoded - before[0], self._cache.num_found - before[1]
+        say(
+            self._console,
+            f"frozen features: {encoded:,} distinct texts encoded in "
+            f"{time.perf_counter() - started:.1f} s, {found:,} found in {self._cache.directory}",
+        )
+        return source
+
+    def outputs(self, tokens: Tokens) -> np.ndarray:
+        if self._stage.has_row_per_piece:
+            # These rows are those of training's precision, which is not that of running.
+            return self._whole.outputs(tokens)
+        source = self.source(tokens)
+        forward: Forward = build_forward(self.trained)
+        batches = [forward(source.take(indices)) for indices in sorted_buckets(source.lengths)]
+        outputs = np.empty((len(tokens), batches[0].shape[1]), np.float32)
+        for indices, rows in zip(sorted_buckets(source.lengths), batches, strict=True):
+            outputs[indices] = rows
+        return outputs
+
+    def close(self) -> None:
+        self._cache.close()
+
+
+def trained_part(
+    model: keras.Model,
+    config: ModelConfig,
+    train: TrainConfig,
+    precision: str,
+    tokens: Tokens,
+    console: Console,
+) -> Part:
+    """Cut a classifier where its frozen part ends, if what that makes of the texts can be kept.
+
+    Args:
+        model: from `build_classifier`.
+        config: the one it was built from, resolved.
+        train: says whether and where features are kept.
+        precision: under which the model runs where it is not trained.
+        tokens: the texts to train on.
+        console: where it is said what is kept.
+    """
+    whole = WholeModel(model, config, precision)
+    stage = frozen_stage(model, config, precision)
+    if stage is None:
+        return whole
+    parent: Path | None = cache_directory(train.cache_dir) if train.cache else None
+    limit = int(train.cache_limit * 1e9)
+    needed = num_bytes(tokens, stage)
+    if stage.has_row_per_piece:
+        has_room = fits(needed, parent, limit)
+        say(
+            console,
+            f"what leaves block {config.freeze_layers} weighs {needed / 1e9:.2f} GB: "
+            + ("computed once" if has_room else "too much to keep, computed in each epoch"),
+        )
+        if not has_room:
+            return whole
+    elif parent is not None and not fits(needed, parent, limit):
+        say(
+            console,
+            f"the features weigh {needed / 1e9:.2f} GB, more than --cache-limit or the disk "
+            "allows: kept for this run only",
+        )
+        parent = None
+    return AboveFrozen(stage, whole, FeatureCache(stage, parent, limit), console)
