@@ -27,7 +27,7 @@ from kerasbert.errors import InputError, TrainingError
 from kerasbert.models.classifier import build_classifier
 from kerasbert.models.encoder import encoder_config_from_dict
 from kerasbert.models.resolving import resolve_model_config
-from kerasbert.models.running import build_forward, running_precision
+from kerasbert.models.running import build_forward, running_copy, running_precision
 from kerasbert.scoring import score
 
 PROBE_TEXTS = ("A short text.", "Will this model answer as it did? It should, to 4 digits!", "42")
@@ -159,8 +159,7 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
     config, _ = _read_configs(directory)
     labels = read_config(Labels, directory / files.LABELS, complete=True)
     _check_labels(directory, labels, metadata["labels"])
-    policy = running_precision(precision, config.encoder)
-    model = rebuild(directory, dtype=policy)
+    model = rebuild(directory)
     try:
         with warnings.catch_warnings():
             # Keras only warns of layers that keep their random weights.
@@ -177,10 +176,16 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
         labels,
         tokenizer,
         precision=metadata["precision"],
-        running_precision=policy,
         fit=metadata["fit"],
         report=metadata["report"],
     )
+    # Checked in float32, where the answers are the same to four digits, before it is rounded.
+    _check_probe(directory, run, metadata)
+    policy = running_precision(precision, config.encoder)
+    if policy == "float32":
+        return run
+    running = running_copy(model, config, policy)
+    run = dataclasses.replace(run, model=running, running_precision=policy)
     _check_probe(directory, run, metadata)
     return run
 

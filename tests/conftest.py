@@ -7,6 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import csv
+import tempfile
 import threading
 
 import keras
@@ -16,6 +17,10 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, PreTrainedTokenizerFast, TFAutoModel
 
 from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
+
+# Features of frozen bases are kept here, and not in the user's own cache.
+_CACHE = tempfile.TemporaryDirectory(prefix="kerasbert-tests-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 WORDS = (
     "[PAD] <pad> [UNK] [CLS] [SEP] the a you are is was this that very not thank kind good great "

@@ -192,8 +192,8 @@ def test_a_bad_value_is_one_line(args, parts):
         ),
         (
             ["--head=mpl"],
-            "`head` must be one of 'linear', 'classification', 'mlp'. Received: head='mpl'. "
-            "Did you mean 'mlp'?",
+            "`head` must be one of 'linear', 'classification', 'mlp', 'pretrained'. "
+            "Received: head='mpl'. Did you mean 'mlp'?",
         ),
         (
             ["--pooling", "men"],
@@ -207,7 +207,7 @@ def test_a_bad_value_is_one_line(args, parts):
         ),
         (
             ["--precision", "float23"],
-            "`precision` must be one of 'float32', 'mixed_bfloat16', 'mixed_float16'. "
+            "`precision` must be one of 'auto', 'float32', 'mixed_bfloat16', 'mixed_float16'. "
             "Received: precision='float23'. Did you mean 'float32'?",
         ),
     ],

@@ -61,7 +61,7 @@ def message_of(function, *args, **kwargs):
         (
             ModelConfig,
             {"head": "mpl"},
-            "`head` must be one of 'linear', 'classification', 'mlp'. "
+            "`head` must be one of 'linear', 'classification', 'mlp', 'pretrained'. "
             "Received: head='mpl'. Did you mean 'mlp'?",
         ),
         (
@@ -184,7 +184,12 @@ def message_of(function, *args, **kwargs):
             {"head": "mlp", "hidden_units": ()},
             "`hidden_units` must be at least one width with --head mlp. Received: hidden_units=().",
         ),
-        (TrainConfig, {"epochs": 0}, "`epochs` must be above 0. Received: epochs=0."),
+        (TrainConfig, {"epochs": -1}, "`epochs` must be 0 or above. Received: epochs=-1."),
+        (
+            FitConfig,
+            {"train": TrainConfig(epochs=0)},
+            "`epochs` must be above 0, but with --head pretrained. Received: epochs=0.",
+        ),
         (TrainConfig, {"batch_size": 0}, "`batch_size` must be above 0. Received: batch_size=0."),
         (
             TrainConfig,
@@ -204,7 +209,7 @@ def message_of(function, *args, **kwargs):
         (
             TrainConfig,
             {"precision": "bfloat16"},
-            "`precision` must be one of 'float32', 'mixed_bfloat16', 'mixed_float16'. "
+            "`precision` must be one of 'auto', 'float32', 'mixed_bfloat16', 'mixed_float16'. "
             "Received: precision='bfloat16'. Did you mean 'mixed_bfloat16'?",
         ),
         (TrainConfig, {"seed": -1}, "`seed` must be at least 0 and below 2^32. Received: seed=-1."),
@@ -317,9 +322,9 @@ def test_there_are_no_other_flags(help_of_flags):
     "line",
     [
         "--task {auto,binary,multiclass,multilabel,regression}",
-        "--head {linear,classification,mlp}",
+        "--head {linear,classification,mlp,pretrained}",
         "--pooling {cls,mean,max,pooler,last}",
-        "--precision {float32,mixed_bfloat16,mixed_float16}",
+        "--precision {auto,float32,mixed_bfloat16,mixed_float16}",
         "--label-columns STR [STR ...]",
         "--hidden-units INT [INT ...]",
     ],

@@ -8,8 +8,8 @@ from kerasbert.config_json import from_dict, read_config, to_json
 from kerasbert.errors import InputError
 
 MODEL_KEYS = (
-    "base, freeze_base, freeze_layers, freeze_embeddings, head, hidden_units, dropout, l2, "
-    "pooling, max_length, task, num_labels, target_mean, target_scale"
+    "base, encoder, freeze_base, freeze_layers, freeze_embeddings, head, hidden_units, dropout, "
+    "l2, pooling, max_length, task, num_labels, target_mean, target_scale"
 )
 
 # Every field unlike its default.
@@ -28,6 +28,7 @@ CHANGED = FitConfig(
     ),
     model=ModelConfig(
         base="some/base",
+        encoder="native",
         freeze_base=True,
         freeze_layers=2,
         freeze_embeddings=True,
@@ -43,7 +44,15 @@ CHANGED = FitConfig(
         target_scale=2.5,
     ),
     train=TrainConfig(
-        epochs=5, batch_size=37, learning_rate=3e-4, precision="mixed_float16", seed=11
+        epochs=5,
+        batch_size=37,
+        learning_rate=3e-4,
+        precision="mixed_float16",
+        bucket=False,
+        cache=False,
+        cache_dir="features",
+        cache_limit=0.5,
+        seed=11,
     ),
     output="runs/one",
     overwrite=True,
@@ -189,15 +198,18 @@ def test_a_config_file_that_holds_a_list_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('{"train": {"epochs": 0}}', "`epochs` must be above 0. Received: epochs=0."),
+        (
+            '{"train": {"epochs": 0}}',
+            "`epochs` must be above 0, but with --head pretrained. Received: epochs=0.",
+        ),
         (
             '{"model": {"l2": Infinity}}',
             "`l2` must be 0 or above, and finite. Received: l2=inf.",
         ),
         (
             '{"model": {"head": "mpl"}}',
-            "`head` must be one of 'linear', 'classification', 'mlp'. Received: head='mpl'. "
-            "Did you mean 'mlp'?",
+            "`head` must be one of 'linear', 'classification', 'mlp', 'pretrained'. "
+            "Received: head='mpl'. Did you mean 'mlp'?",
         ),
         (
             '{"overwrite": "yes"}',

@@ -10,7 +10,8 @@ from kerasbert.config import ModelConfig
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError
-from kerasbert.models.classifier import build_classifier, resolve_model_config
+from kerasbert.models.classifier import build_classifier
+from kerasbert.models.resolving import resolve_model_config
 from tests.conftest import call_from_threads, encoder_config, make_tokenizer
 
 TEXTS = ["you are kind", "the awful man sings very very very very badly", "", "dog"] * 12

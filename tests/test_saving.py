@@ -17,12 +17,10 @@ from kerasbert.config import ModelConfig
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError, TrainingError
-from kerasbert.models.classifier import (
-    build_classifier,
-    build_forward,
-    compile_classifier,
-    resolve_model_config,
-)
+from kerasbert.models.classifier import build_classifier
+from kerasbert.models.optimization import compile_classifier
+from kerasbert.models.resolving import resolve_model_config
+from kerasbert.models.running import build_forward
 from tests.conftest import encoder_config, make_tokenizer
 
 
@@ -90,7 +88,7 @@ def test_the_directory_holds_what_it_says(saved_once):
 
 
 def test_a_loaded_run_answers_the_same(run, saved_once):
-    loaded = saving.load_run(saved_once)
+    loaded = saving.load_run(saved_once, "float32")
     np.testing.assert_array_equal(outputs(loaded.model), outputs(run.model))
     assert loaded.config == run.config
     assert loaded.labels == run.labels

@@ -17,6 +17,7 @@ from transformers import PretrainedConfig
 from kerasbert.errors import InputError
 from kerasbert.models.checkpoints import named_tensors, read_checkpoint
 from kerasbert.models.encoder import POSITIONS_AFTER_PADDING, Encoder
+from kerasbert.models.stored_by_name import Dense, Embedding, LayerNormalization
 
 # Added to the scores of padding: nothing after the softmax, and a number in float16.
 _MASKED = -30_000.0
@@ -35,6 +36,7 @@ _ACTIVATIONS = {
     "swish": keras.activations.silu,
 }
 _FAMILIES = ("bert", "camembert", "distilbert", "roberta", "xlm-roberta")
+_NORMAL = keras.initializers.TruncatedNormal(stddev=0.02)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +70,10 @@ class BertConfig:
 
 def bert_config(config: PretrainedConfig) -> BertConfig:
     """Read a base's config; an `InputError` says why it is not of BERT's form."""
-    family = config.model_type
+    family, problem = config.model_type, None
     is_distilbert = family == "distilbert"
-    activation = config.activation if is_distilbert else config.hidden_act
+    activation = getattr(config, "activation" if is_distilbert else "hidden_act", None)
     position_kind = getattr(config, "position_embedding_type", None) or "absolute"
-    problem = None
     if family not in _FAMILIES:
         problem = f"a {family} base is not of BERT's form"
     elif activation not in _ACTIVATIONS:
@@ -112,48 +113,25 @@ def bert_config(config: PretrainedConfig) -> BertConfig:
 # ---------------------------------------------------------------------------------------------
 
 
-class _StoredByName:
-    """For layers whose weights the encoder stores, under Hugging Face's names."""
-
-    def save_own_variables(self, store):
-        pass
-
-    def load_own_variables(self, store):
-        pass
-
-
-class Dense(_StoredByName, layers.Dense):
-    """A Dense layer whose weights the encoder stores."""
-
-
-class Embedding(_StoredByName, layers.Embedding):
-    """An Embedding layer whose weights the encoder stores."""
-
-
-class LayerNormalization(_StoredByName, layers.LayerNormalization):
-    """A LayerNormalization layer whose weights the encoder stores."""
-
-
 class Embeddings(layers.Layer):
     """Word pieces to rows: the sum of piece, position and segment, normalised."""
 
     def __init__(self, config: BertConfig, **kwargs):
         super().__init__(dtype="float32", **kwargs)
         self.config = config
-        normal = keras.initializers.TruncatedNormal(stddev=0.02)
-        width = config.hidden_size
-        self.word = Embedding(config.vocab_size, width, normal, dtype="float32")
-        self.position = Embedding(config.num_positions, width, normal, dtype="float32")
-        self.segment = None
-        if config.num_segments:
-            self.segment = Embedding(config.num_segments, width, normal, dtype="float32")
+
+        def table(rows, name):
+            return Embedding(rows, config.hidden_size, _NORMAL, dtype="float32", name=name)
+
+        self.word = table(config.vocab_size, "word")
+        self.position = table(config.num_positions, "position")
+        self.segment = table(config.num_segments, "segment") if config.num_segments else None
         self.normalization = LayerNormalization(epsilon=config.epsilon, dtype="float32")
         self.dropout = layers.Dropout(config.dropout, dtype="float32")
 
     def build(self):
-        for table in (self.word, self.position, self.segment):
-            if table is not None:
-                table.build()
+        for table in filter(None, (self.word, self.position, self.segment)):
+            table.build()
         self.normalization.build((None, self.config.hidden_size))
         self.built = True
 
@@ -179,25 +157,25 @@ class Block(layers.Layer):
         super().__init__(dtype="float32", **kwargs)
         self.config = config
 
-        def dense(units, activation=None):
-            normal = keras.initializers.TruncatedNormal(stddev=0.02)
-            return Dense(units, activation, kernel_initializer=normal, dtype=products)
+        def dense(units, name, activation=None):
+            return Dense(units, activation, kernel_initializer=_NORMAL, dtype=products, name=name)
 
-        def normalization():
-            return LayerNormalization(epsilon=config.epsilon, dtype="float32")
+        def dropout(rate):
+            return layers.Dropout(rate, dtype=products)
 
-        width = config.hidden_size
-        self.query_key_value = dense(3 * width)
-        self.attention_dropout = layers.Dropout(config.attention_dropout, dtype=products)
-        self.attention_output = dense(width)
-        self.attention_output_dropout = layers.Dropout(
-            config.attention_output_dropout, dtype=products
-        )
-        self.attention_normalization = normalization()
-        self.intermediate = dense(config.intermediate_size, _ACTIVATIONS[config.activation])
-        self.output_dense = dense(width)
-        self.output_dropout = layers.Dropout(config.dropout, dtype=products)
-        self.output_normalization = normalization()
+        def normalization(name):
+            return LayerNormalization(epsilon=config.epsilon, dtype="float32", name=name)
+
+        width, activation = config.hidden_size, _ACTIVATIONS[config.activation]
+        self.query_key_value = dense(3 * width, "query_key_value")
+        self.attention_dropout = dropout(config.attention_dropout)
+        self.attention_output = dense(width, "attention_output")
+        self.attention_output_dropout = dropout(config.attention_output_dropout)
+        self.attention_normalization = normalization("attention_normalization")
+        self.intermediate = dense(config.intermediate_size, "intermediate", activation)
+        self.output_dense = dense(width, "output_dense")
+        self.output_dropout = dropout(config.dropout)
+        self.output_normalization = normalization("output_normalization")
 
     def build(self):
         width = self.config.hidden_size
@@ -247,12 +225,13 @@ class BertEncoder(Encoder):
     def __init__(self, encoder_config: PretrainedConfig, *, pooler: bool = False, **kwargs):
         super().__init__(encoder_config, pooler=pooler, **kwargs)
         config, products = bert_config(encoder_config), self.dtype_policy
-        self.embeddings = Embeddings(config)
-        self.stack = [Block(config, products) for _ in range(config.num_blocks)]
+        numbers, width = range(1, config.num_blocks + 1), config.hidden_size
+        self.embeddings = Embeddings(config, name="embeddings")
+        self.stack = [Block(config, products, name=f"block_{number}") for number in numbers]
         self.pooler_dense = None
         if pooler:
-            self.pooler_dense = Dense(config.hidden_size, "tanh", dtype="float32")
-            self.pooler_dense.build((None, config.hidden_size))
+            self.pooler_dense = Dense(width, "tanh", dtype="float32", name="pooler")
+            self.pooler_dense.build((None, width))
         for layer in (self.embeddings, *self.stack):
             layer.build()
         self.built = True
@@ -264,11 +243,8 @@ class BertEncoder(Encoder):
     def lower(self, inputs, num_blocks: int, training=False):
         """Embeddings and the first blocks: inputs to (batch, length, hidden)."""
         batch, length = ops.shape(inputs["input_ids"])
-        x = self.embeddings(
-            inputs["input_ids"],
-            inputs.get("token_type_ids"),
-            training=training and _is_live(self.embeddings),
-        )
+        live = training and _is_live(self.embeddings)
+        x = self.embeddings(inputs["input_ids"], inputs.get("token_type_ids"), training=live)
         x = self._run(x, inputs["attention_mask"], self.stack[:num_blocks], training)
         return ops.reshape(x, (batch, length, self.facts.width))
 

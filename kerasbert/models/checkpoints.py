@@ -267,11 +267,8 @@ def _read_safetensor(file, key: str) -> np.ndarray:
 
 def _modern(name: str) -> str:
     """The name that PyTorch files of 2018 would have today."""
-    return re.sub(r"LayerNorm\.(gamma|beta)$", _modern_suffix, name)
-
-
-def _modern_suffix(match: re.Match) -> str:
-    return "LayerNorm." + {"gamma": "weight", "beta": "bias"}[match[1]]
+    name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
+    return re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
 
 
 def _from_tensorflow(path: str, read: Callable[[], np.ndarray]) -> Tensors:

@@ -81,9 +81,10 @@ def frozen_stage(model: keras.Model, config: ModelConfig, precision: str) -> Sta
     }
     if encoder.is_frozen:
         pooled = model.get_layer("encoder" if config.pooling == "pooler" else "pooling").output
+        vectors = keras.Input((width,), name="pooled")
         return Stage(
             frozen=keras.Model(model.inputs, pooled),
-            rest=head,
+            rest=keras.Model({"pooled": vectors}, head(vectors)),
             width=width,
             has_row_per_piece=False,
             identity=identity | {"pooling": config.pooling, "weights": _digest(encoder.weights)},

@@ -8,7 +8,7 @@ from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError
 from kerasbert.models import base
 from kerasbert.models.base import declared_pooling, find_base
-from kerasbert.models.classifier import resolve_model_config
+from kerasbert.models.resolving import resolve_model_config
 from kerasbert.run_directory import sha256_of
 
 

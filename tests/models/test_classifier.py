@@ -4,14 +4,11 @@ from transformers import DistilBertConfig, T5Config
 
 from kerasbert.config import ModelConfig
 from kerasbert.errors import InputError
-from kerasbert.models.classifier import (
-    WarmupThenLinearDecay,
-    build_classifier,
-    build_forward,
-    freezing_table,
-    resolve_model_config,
-)
+from kerasbert.models.classifier import build_classifier, freezing_table
 from kerasbert.models.encoder import encoder_config_from_dict
+from kerasbert.models.optimization import WarmupThenLinearDecay
+from kerasbert.models.resolving import resolve_model_config
+from kerasbert.models.running import build_forward
 from tests.conftest import encoder_config
 
 

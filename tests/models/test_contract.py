@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 from kerasbert.config import ModelConfig
-from kerasbert.models.classifier import (
-    build_classifier,
-    build_forward,
-    compile_classifier,
-    resolve_model_config,
-)
+from kerasbert.models.classifier import build_classifier
 from kerasbert.models.encoder import FAMILIES as SUPPORTED
 from kerasbert.models.encoder import encoder_facts
 from kerasbert.models.heads import build_head
+from kerasbert.models.optimization import compile_classifier
+from kerasbert.models.resolving import resolve_model_config
+from kerasbert.models.running import build_forward
 from tests.conftest import FAMILIES, WORDS, encoder_config
 
 TASKS = {"binary": 2, "multiclass": 5, "multilabel": 3, "regression": 1}

@@ -14,7 +14,8 @@ from kerasbert.config_json import from_dict
 from kerasbert.data.dataset import read_dataset
 from kerasbert.errors import InputError, TrainingError
 from kerasbert.inference import Classifier
-from kerasbert.models.classifier import build_classifier, compile_classifier
+from kerasbert.models.classifier import build_classifier
+from kerasbert.models.optimization import compile_classifier
 from kerasbert.training.callbacks import FreezingProof, StopAtNaN
 from kerasbert.training.fitting import fit_classifier
 from tests.conftest import comments, encoder_config, toy_config, write_csv
@@ -104,14 +105,14 @@ def test_a_weight_that_moves_though_frozen_stops_the_training():
     batch = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}
     model.fit(batch, np.array([0, 1, 0, 1]), verbose=0)
     model.get_layer("encoder").freeze(base=True)  # too late: the step knows what it trains
-    proof = FreezingProof(Console(quiet=True))
+    proof = FreezingProof(Console(quiet=True), model)
     with pytest.raises(TrainingError, match="moved in the first step"):
         model.fit(batch, np.array([0, 1, 0, 1]), verbose=0, callbacks=[proof])
 
 
 def test_nan_stops_the_training(toy_base, comments_csv, monkeypatch):
     monkeypatch.setattr(
-        "kerasbert.models.classifier.build_loss",
+        "kerasbert.models.optimization.build_loss",
         lambda task: lambda truth, outputs: keras.ops.mean(outputs) * math.nan,
     )
     with pytest.raises(TrainingError, match=r"The loss became nan at step 1 of epoch 1.*smaller"):
