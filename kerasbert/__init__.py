@@ -19,7 +19,7 @@ _HOMES = {
     "read_dataset": "data.dataset",
     "build_classifier": "models.classifier",
     "fit_classifier": "training.fitting",
-    "Run": "saving",
+    "Run": "run",
     "save": "saving",
     "rebuild": "saving",
     "Classifier": "inference",

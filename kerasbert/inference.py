@@ -9,6 +9,7 @@ import numpy as np
 from kerasbert import saving
 from kerasbert.errors import InputError
 from kerasbert.models.running import build_forward
+from kerasbert.run import Run
 from kerasbert.scoring import score
 
 
@@ -32,7 +33,7 @@ class Classifier:
         ['civil']
     """
 
-    def __init__(self, run: saving.Run):
+    def __init__(self, run: Run):
         self.run = run
         self.labels = list(run.labels.names)
         self.task = run.labels.task

@@ -7,7 +7,6 @@ a few fixed texts) tells whether the rebuilt model still answers as the saved on
 
 import dataclasses
 import importlib.metadata
-import json
 import math
 import warnings
 from pathlib import Path
@@ -19,74 +18,21 @@ from transformers import PretrainedConfig
 
 from kerasbert import __version__
 from kerasbert import run_directory as files
-from kerasbert.config import RUNNING_PRECISIONS, FitConfig, ModelConfig
-from kerasbert.config_json import read_config, to_json
+from kerasbert.config import RUNNING_PRECISIONS, ModelConfig
+from kerasbert.config_json import read_config
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError, TrainingError
 from kerasbert.models.classifier import build_classifier
 from kerasbert.models.encoder import encoder_config_from_dict
 from kerasbert.models.resolving import resolve_model_config
-from kerasbert.models.running import build_forward, running_copy, running_precision
-from kerasbert.scoring import score
+from kerasbert.models.running import running_copy, running_precision
+from kerasbert.probe import check_probe, device_kind, probe_answers
+from kerasbert.run import Run
 
-PROBE_TEXTS = ("A short text.", "Will this model answer as it did? It should, to 4 digits!", "42")
-PROBE_PAIRS = ("A second one.", "It should.", "A number")
-# How far a rebuilt model's answers may lie from the saved ones, in units of probability, or of the
-# scores' spread, by the less exact of two precisions. Another processor adds up in another order.
-PROBE_TOLERANCE = {
-    "float32": 1e-4,
-    "bfloat16": 0.05,
-    "mixed_bfloat16": 0.05,
-    "mixed_float16": 0.01,
-}
-# TensorFlow multiplies float32 with ten bits of mantissa on a GPU that can (TF32).
-GPU_PROBE_TOLERANCE = 0.01
 # Of a large vocabulary; the small ones take a tenth of it.
 _TOKENIZER_BYTES = 4_000_000
 _PACKAGES = ("tensorflow", "jax", "torch", "keras", "tf-keras", "transformers", "numpy")
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A trained classifier, and what is known of it.
-
-    Attributes:
-        model: the Keras model.
-        config: what built it, with nothing left to derive.
-        labels: what its output columns mean.
-        tokenizer: the base's, with the config's maximum length.
-        precision: the policy it was trained under.
-        running_precision: the policy it runs under, and that its report was made under.
-        fit: the settings of the run, as JSON of `FitConfig`.
-        report: the numbers by data set, as `kerasbert.metrics.build_report` gives them.
-    """
-
-    model: keras.Model
-    config: ModelConfig
-    labels: Labels
-    tokenizer: Tokenizer
-    precision: str = "float32"
-    running_precision: str = "float32"
-    fit: dict[str, Any] = dataclasses.field(
-        default_factory=lambda: json.loads(to_json(FitConfig()))
-    )
-    report: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    @property
-    def input_names(self) -> list[str]:
-        """Names of the tensors the model reads."""
-        return [tensor.name for tensor in self.model.inputs]
-
-    @property
-    def text_column(self) -> str:
-        """Column of the texts that the model was trained on."""
-        return self.fit["data"]["text_column"]
-
-    @property
-    def pair_column(self) -> str | None:
-        """Column of the second texts that the model was trained on; None for single texts."""
-        return self.fit["data"]["pair_column"]
 
 
 def save(directory: str | Path, run: Run, *, overwrite: bool = False) -> None:
@@ -104,7 +50,7 @@ def save(directory: str | Path, run: Run, *, overwrite: bool = False) -> None:
             "The model's weights were rounded to bfloat16 when it was loaded, so it was not saved. "
             "Load it with precision='float32' first."
         )
-    probe = _probe(run)
+    probe = probe_answers(run)
     if not np.isfinite(probe).all():
         raise TrainingError(
             "The model answers with what is not a number, so it was not saved. Try a smaller "
@@ -180,13 +126,13 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
         report=metadata["report"],
     )
     # Checked in float32, where the answers are the same to four digits, before it is rounded.
-    _check_probe(directory, run, metadata)
+    check_probe(directory, run, metadata)
     policy = running_precision(precision, config.encoder)
     if policy == "float32":
         return run
     running = running_copy(model, config, policy)
     run = dataclasses.replace(run, model=running, running_precision=policy)
-    _check_probe(directory, run, metadata)
+    check_probe(directory, run, metadata)
     return run
 
 
@@ -229,7 +175,7 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
         "labels": _meaning(run.labels),
         "precision": run.precision,
         "running_precision": run.running_precision,
-        "device": _device(),
+        "device": device_kind(),
         "probe": probe.tolist(),
         "fit": run.fit,
         "report": run.report,
@@ -242,12 +188,6 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
         files.METADATA: metadata,
     }.items():
         (directory / name).write_text(files.json_text(values), encoding="utf-8")
-
-
-def _probe(run: Run) -> np.ndarray:
-    """The model's answers to the fixed texts, shape (texts, labels)."""
-    tokens = run.tokenizer(PROBE_TEXTS, PROBE_PAIRS if run.pair_column else None)
-    return score(build_forward(run.model), run.input_names, tokens)
 
 
 def _check_sha256(directory: Path, expected: dict[str, str]) -> None:
@@ -280,35 +220,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None  # an extra, or another backend's
-
-
-def _device() -> str:
-    return "GPU" if keras.distribution.list_devices("gpu") else "CPU"
-
-
-def _check_probe(directory: Path, run: Run, metadata: dict[str, Any]) -> None:
-    try:
-        expected = np.array(metadata["probe"], np.float32)
-        tolerance = max(PROBE_TOLERANCE[name] for name in (run.precision, run.running_precision))
-    except (ValueError, TypeError, KeyError):
-        raise InputError(
-            f"{directory / files.METADATA}: 'probe' or 'precision' is not what was saved. "
-            "Restore the file."
-        ) from None
-    if "GPU" in (metadata["device"], _device()):
-        tolerance = max(tolerance, GPU_PROBE_TOLERANCE)
-    found = _probe(run)
-    if found.shape == expected.shape:
-        difference = float(np.abs(found - expected).max()) / run.config.target_scale
-        if difference <= tolerance:
-            return
-        problem = f"its answers to the fixed texts differ by {difference:.3g}"
-    else:
-        problem = f"its answers have the shape {found.shape}, the saved ones {expected.shape}"
-    raise InputError(
-        f"{directory}: the rebuilt model is not the one that was saved: {problem}. One of the "
-        "files was changed, perhaps config.json; copy the directory again, or train anew."
-    )
 
 
 def _misfit(directory: Path, reason: str) -> str:

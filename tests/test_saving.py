@@ -21,6 +21,7 @@ from kerasbert.models.classifier import build_classifier
 from kerasbert.models.optimization import compile_classifier
 from kerasbert.models.resolving import resolve_model_config
 from kerasbert.models.running import build_forward
+from kerasbert.run import Run
 from tests.conftest import encoder_config, make_tokenizer
 
 
@@ -31,7 +32,7 @@ def make_run():
     config = resolve_model_config(config, encoder_config("bert"))
     model = build_classifier(config, encoder_config=encoder_config("bert"))
     labels = Labels("binary", ("label",), ("civil", "rude"), (0.5, 0.5))
-    return saving.Run(model, config, labels, Tokenizer(make_tokenizer(), 32))
+    return Run(model, config, labels, Tokenizer(make_tokenizer(), 32))
 
 
 @pytest.fixture(scope="module")

@@ -201,7 +201,9 @@ class Block(layers.Layer):
         x = self.query_key_value(x)  # (batch · length, 3 · hidden)
         x = ops.reshape(x, (batch, length, 3, heads, width // heads))
         x = ops.transpose(x, (2, 0, 3, 1, 4))  # (3, batch, heads, length, hidden / heads)
-        query, key, value = x[0] * (width // heads) ** -0.5, x[1], x[2]
+        # Not by indexing, whose gradient fills three arrays of this size and adds them up.
+        query, key, value = ops.unstack(x, axis=0)  # (batch, heads, length, hidden / heads)
+        query = query * (width // heads) ** -0.5
         scores = ops.matmul(query, ops.swapaxes(key, 2, 3))  # (batch, heads, length, length)
         weights = ops.softmax(scores + ops.cast(mask, scores.dtype), axis=-1)
         weights = self.attention_dropout(weights, training=training)

@@ -1,8 +1,8 @@
 """Keras layers that leave it to the encoder around them to store their weights.
 
-Keras stores each layer's weights in its place in the graph. The encoder stores all of its own, under
-Hugging Face's names, so that any encoder reads what another has written and can say what is missing;
-its layers would store them a second time.
+Keras stores each layer's weights in its place in the graph. The encoder stores all of its own,
+under Hugging Face's names, so that any encoder reads what another has written and can say what is
+missing; its layers would store them a second time.
 """
 
 from keras import layers

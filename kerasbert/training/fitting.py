@@ -25,7 +25,7 @@ from kerasbert.models.optimization import compile_classifier, default_learning_r
 from kerasbert.models.pretrained_head import pretrained_label_order
 from kerasbert.models.resolving import resolve_model_config
 from kerasbert.models.running import running_precision, training_precision
-from kerasbert.saving import Run
+from kerasbert.run import Run
 from kerasbert.training.callbacks import FreezingProof, ProgressBars, StopAtNaN, say
 from kerasbert.training.parts import trained_part
 

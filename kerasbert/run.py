@@ -1,0 +1,54 @@
+"""A trained classifier with all that is known of it."""
+
+import dataclasses
+import json
+from typing import Any
+
+import keras
+
+from kerasbert.config import FitConfig, ModelConfig
+from kerasbert.config_json import to_json
+from kerasbert.data.labels import Labels
+from kerasbert.data.tokens import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A trained classifier, and what is known of it.
+
+    Attributes:
+        model: the Keras model.
+        config: what built it, with nothing left to derive.
+        labels: what its output columns mean.
+        tokenizer: the base's, with the config's maximum length.
+        precision: the policy it was trained under.
+        running_precision: the policy it runs under, and that its report was made under.
+        fit: the settings of the run, as JSON of `FitConfig`.
+        report: the numbers by data set, as `kerasbert.metrics.build_report` gives them.
+    """
+
+    model: keras.Model
+    config: ModelConfig
+    labels: Labels
+    tokenizer: Tokenizer
+    precision: str = "float32"
+    running_precision: str = "float32"
+    fit: dict[str, Any] = dataclasses.field(
+        default_factory=lambda: json.loads(to_json(FitConfig()))
+    )
+    report: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the tensors the model reads."""
+        return [tensor.name for tensor in self.model.inputs]
+
+    @property
+    def text_column(self) -> str:
+        """Column of the texts that the model was trained on."""
+        return self.fit["data"]["text_column"]
+
+    @property
+    def pair_column(self) -> str | None:
+        """Column of the second texts that the model was trained on; None for single texts."""
+        return self.fit["data"]["pair_column"]
