@@ -12,7 +12,7 @@ STEPS = [
     {"errors"},
     {"tasks", "run_directory", "output_files"},
     {"config", "config_json"},
-    {"_cli", "_runtime", "data.tables"},
+    {"_cli", "_runtime", "data.tables", "data.columns"},
     {"models.pooling", "models.encoder", "models.checkpoints", "models.stored_by_name"},
     {"data.examples", "data.tokens", "models.base", "models.bert", "models.transformers_encoder"},
     {"models.heads", "models.losses", "models.pretrained_head"},
@@ -32,7 +32,14 @@ STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
     *("errors", "tasks", "config", "config_json", "run_directory", "output_files"),
     *("_cli", "_runtime"),
-    *("data.tables", "data.examples", "data.labels", "data.splitting", "data.dataset"),
+    *(
+        "data.tables",
+        "data.columns",
+        "data.examples",
+        "data.labels",
+        "data.splitting",
+        "data.dataset",
+    ),
     *("fit", "predict", "evaluate"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}

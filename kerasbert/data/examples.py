@@ -1,5 +1,6 @@
 """Texts and label cells, read by column name and kept as words; numbers come later."""
 
+import array
 import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasbert.data.columns import Texts, TextsBuilder
 from kerasbert.data.tables import Table, open_table
 from kerasbert.errors import InputError, InputWarning, did_you_mean
 
@@ -17,34 +19,39 @@ class Examples:
     """Texts with their labels, all as strings.
 
     Attributes:
-        texts: one per example, never empty.
-        pairs: the second texts, or None where there are none.
+        texts: one per example, never empty; any sequence of strings, kept as `Texts`.
+        pairs: the second texts, likewise, or None where there are none.
         labels: column name to one cell per example; an empty string where the cell was.
-        rows: where each example stands in `source`, as a spreadsheet counts.
+        rows: where each example stands in `source`, as a spreadsheet counts; kept as an `array`.
         source: the file, for messages.
     """
 
-    texts: list[str]
-    pairs: list[str] | None
+    texts: Sequence[str]
+    pairs: Sequence[str] | None
     labels: dict[str, list[str]]
-    rows: list[int]
+    rows: Sequence[int]
     source: str
+
+    def __post_init__(self):
+        object.__setattr__(self, "texts", Texts.of(self.texts))
+        if self.pairs is not None:
+            object.__setattr__(self, "pairs", Texts.of(self.pairs))
+        object.__setattr__(self, "rows", array.array("q", self.rows))
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "Examples":
         """The examples at `indices`, in that order."""
-
-        def pick(values):
-            return [values[index] for index in indices]
-
+        indices = np.asarray(indices, np.int64)
         return dataclasses.replace(
             self,
-            texts=pick(self.texts),
-            pairs=None if self.pairs is None else pick(self.pairs),
-            labels={column: pick(cells) for column, cells in self.labels.items()},
-            rows=pick(self.rows),
+            texts=self.texts.take(indices),
+            pairs=None if self.pairs is None else self.pairs.take(indices),
+            labels={
+                column: [cells[index] for index in indices] for column, cells in self.labels.items()
+            },
+            rows=array.array("q", np.asarray(self.rows)[indices].tobytes()),
         )
 
     def where(self, index: int) -> str:
@@ -73,7 +80,9 @@ def read_examples(
     pair_at = None if pair_column is None else column_position(table, pair_column)
     labels_at = {column: column_position(table, column) for column in label_columns}
 
-    texts, pairs, rows = [], [], []
+    texts, pairs, rows = TextsBuilder(), TextsBuilder(), array.array("q")
+    # One string per different cell, not per row.
+    known: dict[str, str] = {}
     labels: dict[str, list[str]] = {column: [] for column in label_columns}
     num_empty = 0
     for number, values in table.rows():
@@ -85,20 +94,22 @@ def read_examples(
         pairs.append("" if pair_at is None else cell_text(values[pair_at]))
         rows.append(number)
         for column, position in labels_at.items():
-            labels[column].append(_label_text(values[position]))
+            cell = _label_text(values[position])
+            labels[column].append(known.setdefault(cell, cell) if len(known) < 10_000 else cell)
     if num_empty:
         warnings.warn(
-            f"{table.path}: dropped {num_empty:,} of {num_empty + len(texts):,} rows, "
+            f"{table.path}: dropped {num_empty:,} of {num_empty + len(rows):,} rows, "
             f"because {text_column!r} is empty there.",
             InputWarning,
             stacklevel=2,
         )
-    if not texts:
+    if not rows:
         raise InputError(
             f"{table.path}: every row has an empty {text_column!r}. Name the column of the texts "
             "with --text-column."
         )
-    return Examples(texts, None if pair_at is None else pairs, labels, rows, str(table.path))
+    pair_texts = None if pair_at is None else pairs.finish()
+    return Examples(texts.finish(), pair_texts, labels, rows, str(table.path))
 
 
 def read_texts(

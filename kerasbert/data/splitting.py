@@ -1,5 +1,7 @@
 """Hold out a part of the examples, by label, and never the same text on both sides."""
 
+import hashlib
+
 import numpy as np
 
 from kerasbert.data.examples import Examples
@@ -26,33 +28,28 @@ def split(
         Two sorted arrays of indices: kept and held out. Together they are all of 0 to n - 1.
     """
     random = np.random.default_rng(seed)
-    by_text: dict[tuple[str, str], list[int]] = {}
-    for index in range(len(examples)):
-        by_text.setdefault(_key(examples, index), []).append(index)
-    groups = list(by_text.values())
     # Where one text has several labels, its first example speaks for the group.
-    first = np.array([members[0] for members in groups])
+    group_of, first = _groups(examples)
     is_regression = targets.ndim == 1 and np.issubdtype(targets.dtype, np.floating)
     if is_regression:
         chosen = _spread(targets[first], fraction, random)
     else:
-        sizes = np.array([len(members) for members in groups])
+        sizes = np.bincount(group_of)
         strata = _rarest_label(targets)[first] if targets.ndim == 2 else targets[first]
         chosen = [
             group
             for stratum in np.unique(strata)
             for group in _share(np.flatnonzero(strata == stratum), sizes, fraction, random)
         ]
-    is_held_out = np.zeros(len(examples), dtype=bool)
-    for group in chosen:
-        is_held_out[groups[group]] = True
+    is_chosen = np.zeros(len(first), dtype=bool)
+    is_chosen[chosen] = True
     if not is_regression:
         # A class that occurs only beside another one, on the same texts, went where that one did.
         has_class = targets == 1 if targets.ndim == 2 else targets[:, None] == np.unique(targets)
-        lost = has_class.any(axis=0) & ~has_class[~is_held_out].any(axis=0)  # (classes,)
-        for group in chosen:
-            if has_class[groups[group]][:, lost].any():
-                is_held_out[groups[group]] = False
+        is_kept = ~is_chosen[group_of]  # (n,)
+        lost = has_class.any(axis=0) & ~has_class[is_kept].any(axis=0)  # (classes,)
+        is_chosen[group_of[has_class[:, lost].any(axis=1)]] = False
+    is_held_out = is_chosen[group_of]
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 
@@ -83,13 +80,23 @@ def _spread(scores: np.ndarray, fraction: float, random: np.random.Generator) ->
     return [int(random.choice(stretch)) for stretch in np.array_split(order, count)]
 
 
-def _key(examples: Examples, index: int) -> tuple[str, str]:
+def _groups(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """The group of each example, numbered as each text comes first, and where it does."""
+    # Digests instead of texts, which a file may have more of than memory holds.
+    keys = np.empty(len(examples), "S16")
+    for index in range(len(examples)):
+        keys[index] = _digest(examples, index)
+    _, first, group_of = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    return number[group_of], first[order]
+
+
+def _digest(examples: Examples, index: int) -> bytes:
     pair = "" if examples.pairs is None else examples.pairs[index]
-    return _fold(examples.texts[index]), _fold(pair)
-
-
-def _fold(text: str) -> str:
-    return " ".join(text.casefold().split())
+    text = "\0".join(" ".join(part.casefold().split()) for part in (examples.texts[index], pair))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _rarest_label(targets: np.ndarray) -> np.ndarray:

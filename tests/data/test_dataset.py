@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_dataset(files):
     config = DataConfig(train=files["train"], limit=25)
     first, again, other = (read_dataset(config, seed) for seed in (1, 1, 2))
     assert first == again
-    assert first.validation.rows != other.validation.rows
+    assert first.validation.rows.tolist() != other.validation.rows.tolist()
 
 
 def test_limit_draws_rows_over_the_whole_file(files):
@@ -71,7 +71,7 @@ def test_limit_draws_rows_over_the_whole_file(files):
     rows = [*dataset.train.rows, *dataset.validation.rows]
     assert len(set(rows)) == len(rows) == 20
     assert max(rows) > 30
-    assert dataset.train.rows == sorted(dataset.train.rows)
+    assert dataset.train.rows.tolist() == sorted(dataset.train.rows)
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def test_rows_without_a_text_are_dropped_and_counted(tmp_path):
         f"{path}: dropped 2 of 4 rows, because 'text' is empty there."
     ]
     assert (examples.texts, examples.labels["label"]) == (["hi", "yo"], ["1", "0"])
-    assert examples.rows == [2, 5]
+    assert examples.rows.tolist() == [2, 5]
 
 
 def test_missing_texts_are_dropped_as_empty_ones_are(tmp_path):
@@ -176,7 +176,7 @@ def test_missing_texts_are_dropped_as_empty_ones_are(tmp_path):
     path.write_text("\n".join(lines), encoding="utf-8")
     with pytest.warns(InputWarning, match=r": dropped 2 of 3 rows, because 'text' is empty there"):
         examples = read_examples(path)
-    assert (examples.texts, examples.rows) == (["hi"], [3])
+    assert (examples.texts, examples.rows.tolist()) == (["hi"], [3])
 
 
 def test_a_text_is_kept_where_its_second_text_is_empty(tmp_path):
