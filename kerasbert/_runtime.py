@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 
 def quiet() -> None:
-    """Load TensorFlow without what it, and the libraries around it, write for developers."""
+    """Load Keras and its backend without what they, and others, write for developers."""
     # Read once, when the libraries are loaded.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -17,7 +17,7 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", category=category)
     # TensorFlow's C++ parts greet whoever loads them, whatever the log level.
     with _closed_stderr():
-        importlib.import_module("tensorflow")
+        importlib.import_module("keras")
 
 
 @contextlib.contextmanager

@@ -63,4 +63,9 @@ def check_probe(directory: Path, run: Run, metadata: dict[str, Any]) -> None:
 
 def device_kind() -> str:
     """`"GPU"` where Keras sees one, else `"CPU"`."""
-    return "GPU" if keras.distribution.list_devices("gpu") else "CPU"
+    if keras.backend.backend() == "torch":  # which Keras's list leaves out
+        import torch
+
+        return "GPU" if torch.cuda.is_available() else "CPU"
+    devices = keras.distribution.list_devices()  # such as "cpu:0", in any letter case
+    return "GPU" if any("gpu" in device.lower() for device in devices) else "CPU"

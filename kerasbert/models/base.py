@@ -137,8 +137,10 @@ def _from_hub(name: str, advice: str) -> Path:
             wanted += [weights] if weights else []
             wanted += ["model-*-of-*.safetensors"] if weights == SHARDED_WEIGHTS else []
             directory = huggingface_hub.snapshot_download(name, allow_patterns=wanted)
-        except (OSError, RuntimeError) as error:
-            if isinstance(error, HfHubHTTPError) or getattr(error, "errno", None) == errno.ENOSPC:
+        except (InputError, HfHubHTTPError, HFValidationError):
+            raise
+        except Exception as error:  # the hub has changed its network library twice
+            if getattr(error, "errno", None) == errno.ENOSPC:
                 raise
             directory = huggingface_hub.snapshot_download(name, local_files_only=True)
     except LocalEntryNotFoundError:

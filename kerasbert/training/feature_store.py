@@ -26,7 +26,7 @@ _FILES = ("keys.npy", "offsets.npy", "rows.npy")
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Keys of shape (n,); the rows of text i are `rows[offsets[i] : offsets[i + 1]]`."""
+    """Keys in order, shape (n,); the rows of text i are `rows[offsets[i] : offsets[i + 1]]`."""
 
     keys: np.ndarray
     offsets: np.ndarray
@@ -59,9 +59,7 @@ class FeatureStore:
         shard_of = np.full(len(keys), -1)
         text_in = np.zeros(len(keys), np.int64)
         for number, shard in enumerate(self.shards):
-            order = np.argsort(shard.keys)
-            places = np.searchsorted(shard.keys, keys, sorter=order)
-            texts = order[np.minimum(places, len(order) - 1)]
+            texts = np.minimum(np.searchsorted(shard.keys, keys), len(shard.keys) - 1)
             is_here = shard.keys[texts] == keys
             shard_of[is_here], text_in[is_here] = number, texts[is_here]
         return shard_of, text_in
@@ -73,8 +71,10 @@ class FeatureStore:
             keys: of shape (n,).
             rows: n arrays of shape (any number, width), float32.
         """
+        order = np.argsort(keys)
+        rows = [rows[index] for index in order]
         offsets = np.concatenate([[0], np.cumsum([len(part) for part in rows])])
-        shard = Shard(keys, offsets.astype(np.int64), np.concatenate(rows))
+        shard = Shard(keys[order], offsets.astype(np.int64), np.concatenate(rows))
         beside = self.directory / f".{uuid.uuid4().hex}"
         try:
             beside.mkdir()
