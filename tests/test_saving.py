@@ -25,12 +25,12 @@ from kerasbert.run import Run
 from tests.conftest import encoder_config, make_tokenizer
 
 
-def make_run():
+def make_run(family="bert", **changes):
     keras.utils.set_random_seed(7)
     # Every piece has its share in the answers, so that another vocabulary shows.
-    config = ModelConfig(num_labels=2, max_length=32, base="toy", pooling="mean")
-    config = resolve_model_config(config, encoder_config("bert"))
-    model = build_classifier(config, encoder_config=encoder_config("bert"))
+    config = ModelConfig(num_labels=2, max_length=32, base="toy", **{"pooling": "mean"} | changes)
+    config = resolve_model_config(config, encoder_config(family))
+    model = build_classifier(config, encoder_config=encoder_config(family))
     labels = Labels("binary", ("label",), ("civil", "rude"), (0.5, 0.5))
     return Run(model, config, labels, Tokenizer(make_tokenizer(), 32))
 
@@ -59,7 +59,7 @@ def outputs(model):
         "attention_mask": (ids > 0).astype(np.int32),
         "token_type_ids": np.zeros_like(ids),
     }
-    return build_forward(model)(batch)
+    return build_forward(model)({tensor.name: batch[tensor.name] for tensor in model.inputs})
 
 
 def edit(path: Path, **changes):
@@ -93,6 +93,31 @@ def test_a_loaded_run_answers_the_same(run, saved_once):
     np.testing.assert_array_equal(outputs(loaded.model), outputs(run.model))
     assert loaded.config == run.config
     assert loaded.labels == run.labels
+
+
+def test_it_is_checked_in_float32_and_run_in_bfloat16(run, saved_once):
+    loaded = saving.load_run(saved_once, "bfloat16")
+    assert loaded.running_precision == "bfloat16"
+    assert loaded.model.get_layer("encoder").dtype_policy.name == "bfloat16"
+    np.testing.assert_allclose(outputs(loaded.model), outputs(run.model), atol=0.01)
+    with pytest.raises(InputError, match=r"rounded to bfloat16 .* precision='float32' first"):
+        saving.save(saved_once.parent / "again", loaded)
+    with pytest.raises(InputError, match=r"`precision` must be one of 'auto', 'float32', "):
+        saving.load_run(saved_once, "float16")
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta"])
+def test_what_the_transformers_encoder_saved_is_loaded_natively(family, tmp_path):
+    pytest.importorskip("tf_keras")
+    theirs = make_run(family, encoder="transformers", pooling="mean")
+    saving.save(tmp_path / "run", theirs)
+    path = tmp_path / "run" / files.CONFIG
+    values = json.loads(path.read_text())
+    assert values.pop("encoder") == "transformers"
+    path.write_text(json.dumps(values))  # as before there was a native one
+    loaded = saving.load_run(tmp_path / "run", "float32")
+    assert type(loaded.model.get_layer("encoder")).__name__ == "BertEncoder"
+    np.testing.assert_allclose(outputs(loaded.model), outputs(theirs.model), atol=1e-6)
 
 
 @pytest.mark.parametrize(

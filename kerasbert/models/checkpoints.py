@@ -254,8 +254,9 @@ def _open_files(directory: Path, files: contextlib.ExitStack) -> Tensors:
     def visit(path, item):
         if isinstance(item, h5py.Dataset):
             # "bert/tf_bert_model/bert/encoder/...:0": the group, the model's name, the weight's
-            name = path.split("/", 2)[-1].partition(":")[0]
-            tensors.update(_from_tensorflow(name, lambda: np.asarray(item, np.float32)))
+            tensors.update(
+                _from_tensorflow(path.split("/", 2)[-1], lambda: np.asarray(item, np.float32))
+            )
 
     file.visititems(visit)
     return tensors
@@ -273,7 +274,7 @@ def _modern(name: str) -> str:
 
 def _from_tensorflow(path: str, read: Callable[[], np.ndarray]) -> Tensors:
     """A tensor of transformers' TensorFlow classes under PyTorch's name, and turned as there."""
-    *parts, suffix = path.replace("layer_._", "layer/").split("/")
+    *parts, suffix = path.partition(":")[0].replace("layer_._", "layer/").split("/")
     theirs = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias"}
     name = ".".join([*parts, theirs.get(suffix, suffix)])
     return {name: (lambda: read().T) if suffix == "kernel" else read}

@@ -39,12 +39,12 @@ def test_without_package_and_hub_both_ways_to_minilm_are_named(monkeypatch):
 
 def test_a_pickle_is_refused_with_the_way_to_convert_it(toy_base, tmp_path):
     directory = shutil.copytree(toy_base("bert"), tmp_path / "base")
-    (directory / "tf_model.h5").rename(directory / "pytorch_model.bin")
+    (directory / "model.safetensors").rename(directory / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"a pickle.*save_pretrained"):
         find_base(str(directory))
 
 
-@pytest.mark.parametrize("missing", ["config.json", "tf_model.h5", "tokenizer.json"])
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_directory_that_lacks_a_file_is_no_base(missing, toy_base, tmp_path):
     directory = shutil.copytree(toy_base("bert"), tmp_path / "base")
     (directory / missing).unlink()

@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import tf_keras
-from transformers import TFAutoModel
 
 from kerasbert.errors import InputError
 from kerasbert.models.encoder import encoder_facts
 from kerasbert.models.transformers_encoder import TransformerEncoder
-from tests.conftest import FAMILIES, encoder_config
+from tests.conftest import FAMILIES, encoder_config, tensorflow_model
 
 IDS = np.array([[3, 7, 9, 11, 4], [3, 5, 4, 0, 0]], np.int32)
 INPUTS = {
@@ -38,18 +37,17 @@ def pytorch_layout(model):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_equals_the_model_of_transformers(family, toy_base):
-    directory = toy_base(family)
-    reference = TFAutoModel.from_pretrained(directory)
+def test_equals_the_model_of_transformers(family, tmp_path):
+    reference = tensorflow_model(family)
+    reference.save_pretrained(tmp_path)
     encoder = TransformerEncoder(encoder_config(family))
-    encoder.load_pretrained(directory)
+    encoder.load_pretrained(tmp_path)
     expected = reference(**inputs_of(encoder), training=False).last_hidden_state
     np.testing.assert_allclose(encoder(inputs_of(encoder)), expected, atol=1e-6)
 
 
 def test_reads_safetensors_in_pytorch_layout(tmp_path):
-    reference = TFAutoModel.from_config(encoder_config("bert"))
-    reference.build_in_name_scope()
+    reference = tensorflow_model("bert")
     safetensors.numpy.save_file(pytorch_layout(reference), tmp_path / "model.safetensors")
     encoder = TransformerEncoder(encoder_config("bert"), pooler=True)
     encoder.load_pretrained(tmp_path)
@@ -58,8 +56,7 @@ def test_reads_safetensors_in_pytorch_layout(tmp_path):
 
 
 def test_reads_safetensors_in_tensorflow_layout(tmp_path):
-    reference = TFAutoModel.from_config(encoder_config("bert"))
-    reference.build_in_name_scope()
+    reference = tensorflow_model("bert")
     reference.save_pretrained(tmp_path, safe_serialization=True)
     encoder = TransformerEncoder(encoder_config("bert"))
     encoder.load_pretrained(tmp_path)
@@ -68,8 +65,7 @@ def test_reads_safetensors_in_tensorflow_layout(tmp_path):
 
 
 def test_weights_that_are_missing_are_refused(tmp_path):
-    reference = TFAutoModel.from_config(encoder_config("bert"))
-    reference.build_in_name_scope()
+    reference = tensorflow_model("bert")
     state = pytorch_layout(reference)
     del state["encoder.layer.1.output.dense.weight"]
     safetensors.numpy.save_file(state, tmp_path / "model.safetensors")
@@ -78,8 +74,7 @@ def test_weights_that_are_missing_are_refused(tmp_path):
 
 
 def test_a_missing_pooler_matters_only_to_those_who_use_it(tmp_path):
-    reference = TFAutoModel.from_config(encoder_config("bert"))
-    reference.build_in_name_scope()
+    reference = tensorflow_model("bert")
     state = {k: v for k, v in pytorch_layout(reference).items() if "pooler" not in k}
     safetensors.numpy.save_file(state, tmp_path / "model.safetensors")
     TransformerEncoder(encoder_config("bert")).load_pretrained(tmp_path)
