@@ -234,22 +234,21 @@ def _addressed_to(model: keras.Model, path: Path) -> Iterator[Path]:
     """The weights file with the encoder's weights where Keras looks for them.
 
     Keras finds a layer's weights by the name of its class. Both encoders store theirs under the
-    same names, so what one has written is linked to where the other is looked for.
+    same names, so what one has written is moved to where the other is looked for.
     """
     wanted = _ENCODER_GROUPS[type(model.get_layer("encoder")).__name__]
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r") as file, tempfile.TemporaryDirectory(prefix="kerasbert-") as folder:
         layers = list(file.get("layers", []))
-    written = next((name for name in layers if name in _ENCODER_GROUPS.values()), wanted)
-    if written == wanted:
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="kerasbert-") as folder:
-        linked = Path(folder) / path.name
-        with h5py.File(linked, "w") as file:
-            for name in layers:
-                target = wanted if name == written else name
-                file[f"layers/{target}"] = h5py.ExternalLink(path.resolve(), f"/layers/{name}")
-        yield linked
+        written = next((name for name in layers if name in _ENCODER_GROUPS.values()), wanted)
+        if written == wanted:
+            yield path
+            return
+        copy = Path(folder) / path.name
+        with h5py.File(copy, "w") as other:
+            other.create_group("layers")
+            for name in layers:  # Keras refuses links, so they are copied
+                file.copy(f"layers/{name}", other["layers"], wanted if name == written else name)
+        yield copy
 
 
 def _misfit(directory: Path, reason: str) -> str:
