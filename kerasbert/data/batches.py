@@ -23,13 +23,18 @@ def sorted_buckets(lengths: np.ndarray, max_pieces: int = MAX_PIECES) -> list[np
     """Indices of all texts in batches of at most `max_pieces`, padding included, longest first.
 
     A text that is longer than that is a batch of its own. With lengths 4 9 4 and 9 pieces at most
-    the batches are {1} and {0, 2}.
+    the batches are {1} and {0, 2}. A batch of eight or more takes no text that would be padded by
+    more than a third of its length.
     """
     # Longest first, so that a machine whose memory is too small says so at once.
     order = np.argsort(-lengths, kind="stable")
+    falling = -lengths[order]
     batches, start = [], 0
     while start < len(order):
-        size = max(1, max_pieces // max(1, int(lengths[order[start]])))
+        longest = max(1, int(lengths[order[start]]))
+        # The first text that is shorter than three quarters of the longest.
+        similar = int(np.searchsorted(falling, -0.75 * longest, side="right")) - start
+        size = max(1, min(max_pieces // longest, max(similar, 8)))
         batches.append(order[start : start + size])
         start += size
     return batches

@@ -32,9 +32,9 @@ class WarmupThenLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 class FusedAdam(keras.optimizers.Adam):
     """Adam whose step is one pass over the weights on TensorFlow, and Keras's own elsewhere.
 
-    The same numbers, up to rounding. Keras's Adam is about ten operations on each weight, each of
-    which reads and writes all of it; the embeddings are most of a small model, so that is a large
-    part of a step on short texts.
+    The same numbers, up to rounding, where gradients are clipped by their norm, as they are here.
+    Keras's Adam is about ten operations on each weight, each of which reads and writes all of it;
+    the embeddings are most of a small model, so that is a large part of a step on short texts.
     """
 
     def update_step(self, gradient, variable, learning_rate):

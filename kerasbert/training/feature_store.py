@@ -5,9 +5,12 @@ into it, and never changed, so several processes can use one store: each reads w
 it looks, and adds shards of its own. The worst that happens is that two compute the same rows.
 """
 
+import contextlib
 import dataclasses
+import os
 import shutil
 import tempfile
+import time
 import uuid
 import warnings
 import zlib
@@ -22,6 +25,8 @@ from kerasbert.run_directory import json_text, read_json
 KEY = np.dtype("S16")
 _USED = "used"  # its date is that of the last use of the store
 _FILES = ("keys.npy", "offsets.npy", "rows.npy")
+_MAPPED = 4_000_000  # bytes; smaller arrays are read
+_ABANDONED = 24 * 3600  # seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +55,10 @@ class FeatureStore:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / _USED).touch()
         self.shards: list[Shard] = []
+        for path in directory.glob(".*"):  # what an interrupted process was writing
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    shutil.rmtree(path, ignore_errors=True)
         for path in sorted(directory.glob("shard-*")):
             if (shard := _open_shard(path)) is not None:
                 self.shards.append(shard)
@@ -79,9 +88,10 @@ class FeatureStore:
         try:
             beside.mkdir()
             sums = {}
-            for name, array in zip(_FILES, dataclasses.astuple(shard), strict=True):
+            arrays = (shard.keys, shard.offsets, shard.rows)
+            for name, array in zip(_FILES, arrays, strict=True):
                 np.save(beside / name, array)
-                sums[name] = zlib.crc32(np.ascontiguousarray(array).data)
+                sums[name] = _checksum(beside / name)
             (beside / "sums.json").write_text(json_text(sums), encoding="utf-8")
             place = beside.rename(self.directory / f"shard-{beside.name[1:]}")
             shard = _open_shard(place) or shard
@@ -125,14 +135,18 @@ def make_room(parent: Path, num_bytes: int, limit: int, keep: Path) -> None:
 def _open_shard(path: Path) -> Shard | None:
     try:
         sums = read_json(path / "sums.json")
-        arrays = [np.load(path / name, mmap_mode="r") for name in _FILES]
-        for name, array in zip(_FILES, arrays, strict=True):
-            if array.size and zlib.crc32(np.ascontiguousarray(array).data) != sums[name]:
+        for name in _FILES:
+            if _checksum(path / name) != sums[name]:
                 raise ValueError(f"{name} is not what was written")
-        return Shard(*arrays)
-    except FileNotFoundError:
-        return None  # removed by another process a moment ago
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        keys, offsets = np.load(path / "keys.npy"), np.load(path / "offsets.npy")
+        # Each mapping holds a file open, of which a process has about a thousand.
+        is_large = (path / "rows.npy").stat().st_size > _MAPPED
+        rows = np.load(path / "rows.npy", mmap_mode="r" if is_large else None)
+        return Shard(keys, offsets, rows)
+    except FileNotFoundError:  # another process is removing it, or was interrupted while it did
+        shutil.rmtree(path, ignore_errors=True)
+        return None
+    except (ValueError, KeyError) as error:
         warnings.warn(
             f"The cached features in {path} are damaged ({error}); they are computed again.",
             InputWarning,
@@ -142,12 +156,24 @@ def _open_shard(path: Path) -> Shard | None:
         return None
 
 
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 22):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
+
+
 def _size(directory: Path) -> int:
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    size = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # moved or removed by another process
+                size += Path(folder, name).stat().st_size
+    return size
 
 
 def _last_use(store: Path) -> float:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         return (store / _USED).stat().st_mtime
-    except OSError:  # removed by another process
-        return 0.0
+    return 0.0

@@ -30,7 +30,7 @@ from kerasbert.training.feature_store import KEY, FeatureStore, make_room
 # Raised when what is stored changes its meaning.
 _FORMAT = 1
 # Texts whose rows are added to the store together; an interrupted run loses one such part.
-_PART = 8192
+_PART = 65_536
 
 
 def cache_directory(chosen: str | None) -> Path:
