@@ -23,7 +23,7 @@ MODELS = {
 
 
 def medians(turns: int, **calls) -> dict[str, float]:
-    """Seconds of each call, as the median of `turns` turns after a first one that is not counted."""
+    """Seconds of each call: the median of `turns` turns, after a first one that is not counted."""
     seconds = {name: [] for name in calls}
     for turn in range(turns + 1):
         for name, call in calls.items():
@@ -211,7 +211,7 @@ def waiting(path: str, steps: int) -> dict:
 
 
 def plain_way(frozen: bool, steps: int, max_length: int) -> dict:
-    """Steps of the plain way: transformers' class, every text padded to `max_length`, batches of 16."""
+    """Steps of the plain way: transformers' class, 16 texts, each padded to `max_length`."""
     from kerasbert.config import ModelConfig
     from kerasbert.models.classifier import build_classifier
     from kerasbert.models.optimization import compile_classifier

@@ -138,7 +138,7 @@ def training(results: Results, turns: int) -> None:
 def real_texts(results: Results, files: dict[str, str], turns: int) -> None:
     rows, numbers = [], {}
     for name, path in files.items():
-        found = numbers[name] = job("real_lengths", path=path, count=3000, turns=turns)
+        found = numbers[name] = job("real_lengths", path=path, count=3000, turns=max(2, turns // 2))
         for kind in ("native bfloat16", "transformers float32"):
             rows.append(
                 {

@@ -1,4 +1,4 @@
-"""The same forward passes in PyTorch, for an environment that has it: `python pytorch_job.py JSON`."""
+"""The same forward passes in PyTorch, in its own environment: `python pytorch_job.py JSON`."""
 
 import json
 import sys

@@ -184,10 +184,10 @@ def test_many_small_shards_hold_no_files_open(tmp_path):
     store = FeatureStore(tmp_path / "store")
     for number in range(20):
         store.add(keys_of(str(number)), rows_of(1))
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     again = FeatureStore(tmp_path / "store")
     assert len(again.shards) == 20
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_two_stores_on_one_directory(tmp_path):
