@@ -21,6 +21,7 @@ _HOMES = {
     "fit_classifier": "training.fitting",
     "Run": "run",
     "save": "saving",
+    "save_base": "saving",
     "rebuild": "saving",
     "Classifier": "inference",
     "load": "inference",

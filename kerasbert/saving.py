@@ -27,6 +27,7 @@ from kerasbert.config_json import read_config
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError, TrainingError
+from kerasbert.models.checkpoints import write_checkpoint
 from kerasbert.models.classifier import build_classifier
 from kerasbert.models.encoder import encoder_config_from_dict
 from kerasbert.models.resolving import resolve_model_config
@@ -51,11 +52,7 @@ def save(directory: str | Path, run: Run, *, overwrite: bool = False) -> None:
         OSError: the files cannot be written; what was there before is untouched.
     """
     files.check_output(directory, overwrite)
-    if run.model.get_layer("encoder").dtype_policy.name == "bfloat16":
-        raise InputError(
-            "The model's weights were rounded to bfloat16 when it was loaded, so it was not saved. "
-            "Load it with precision='float32' first."
-        )
+    _check_full_precision(run)
     probe = probe_answers(run)
     if not np.isfinite(probe).all():
         raise TrainingError(
@@ -65,6 +62,28 @@ def save(directory: str | Path, run: Run, *, overwrite: bool = False) -> None:
     num_bytes = 4 * run.model.count_params() + _TOKENIZER_BYTES
     with files.written_whole(directory, num_bytes) as beside:
         _write(beside, run, probe)
+
+
+def save_base(directory: str | Path, run: Run) -> None:
+    """Write a run's encoder and tokenizer as Hugging Face has them, without the head.
+
+    transformers reads the directory, as `BertModel.from_pretrained(directory)` does, and so does
+    `--base`.
+
+    Raises:
+        InputError: the directory holds something, the run was loaded in bfloat16, or its encoder is
+            transformers' own.
+        OSError: the files cannot be written.
+    """
+    files.check_output(directory)
+    _check_full_precision(run)
+    encoder = run.model.get_layer("encoder")
+    if run.config.encoder != "native":
+        raise InputError("Only the native encoder can be written as a base of its own.")
+    num_bytes = 4 * encoder.count_params() + _TOKENIZER_BYTES
+    with files.written_whole(directory, num_bytes) as beside:
+        write_checkpoint(beside, encoder)
+        run.tokenizer.save(beside)
 
 
 def rebuild(directory: str | Path, *, dtype: str = "float32", **changes: Any) -> keras.Model:
@@ -141,6 +160,14 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
     run = dataclasses.replace(run, model=running, running_precision=policy)
     check_probe(directory, run, metadata)
     return run
+
+
+def _check_full_precision(run: Run) -> None:
+    if run.model.get_layer("encoder").dtype_policy.name == "bfloat16":
+        raise InputError(
+            "The model's weights were rounded to bfloat16 when it was loaded, so it was not saved. "
+            "Load it with precision='float32' first."
+        )
 
 
 def _read_configs(directory: Path) -> tuple[ModelConfig, PretrainedConfig]:

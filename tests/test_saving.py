@@ -107,6 +107,18 @@ def test_it_is_checked_in_float32_and_run_in_bfloat16(run, saved_once):
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta"])
+def test_a_base_of_its_own(family, tmp_path):
+    run = make_run(family)
+    saving.save_base(tmp_path / "base", run)
+    config = dataclasses.replace(run.config, base=str(tmp_path / "base"))
+    again = build_classifier(config).get_layer("encoder")
+    for ours, theirs in zip(run.model.get_layer("encoder").weights, again.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(InputError, match="holds files, but no run"):
+        saving.save_base(tmp_path / "base", run)
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta"])
 def test_what_the_transformers_encoder_saved_is_loaded_natively(family, tmp_path):
     pytest.importorskip("tf_keras")
     theirs = make_run(family, encoder="transformers", pooling="mean")
