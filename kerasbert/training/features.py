@@ -43,15 +43,16 @@ class Stage:
     """The frozen part of a classifier, and the rest.
 
     Attributes:
-        frozen: from the classifier's inputs to what is kept: vectors of shape (batch, width) or,
-            for the first blocks alone, (batch, length, width).
+        build_frozen: gives the model from the classifier's inputs to what is kept: vectors of shape
+            (batch, width) or, for the first blocks alone, (batch, length, width). Not built where
+            all is there already.
         rest: from there to the classifier's outputs; its layers are the classifier's own.
         width: of a row that is kept.
         has_row_per_piece: whether a text has a row per word piece, and not one only.
         identity: what decides the rows, other than the word pieces, as JSON values.
     """
 
-    frozen: keras.Model
+    build_frozen: Callable[[], keras.Model]
     rest: keras.Model
     width: int
     has_row_per_piece: bool
@@ -67,23 +68,25 @@ def frozen_stage(model: keras.Model, config: ModelConfig, precision: str) -> Sta
         precision: policy under which a base that is frozen as a whole runs. First blocks run under
             the model's own, as the ones above them do.
     """
-    head = model.get_layer("head")
-    if model.get_layer("encoder").is_frozen:
-        model = running_copy(model, config, precision)
-    encoder = model.get_layer("encoder")
+    head, encoder = model.get_layer("head"), model.get_layer("encoder")
     width = encoder.facts.width
     identity = {
         "format": _FORMAT,
         "backend": keras.backend.backend(),
         "encoder": config.encoder,
-        "precision": encoder.dtype_policy.name,
+        "precision": precision if encoder.is_frozen else encoder.dtype_policy.name,
         "base": encoder.encoder_config.to_dict(),
     }
     if encoder.is_frozen:
-        pooled = model.get_layer("encoder" if config.pooling == "pooler" else "pooling").output
+
+        def build_frozen() -> keras.Model:
+            running = running_copy(model, config, precision)
+            last = "encoder" if config.pooling == "pooler" else "pooling"
+            return keras.Model(running.inputs, running.get_layer(last).output)
+
         vectors = keras.Input((width,), name="pooled")
         return Stage(
-            frozen=keras.Model(model.inputs, pooled),
+            build_frozen=build_frozen,
             rest=keras.Model({"pooled": vectors}, head(vectors)),
             width=width,
             has_row_per_piece=False,
@@ -100,7 +103,7 @@ def frozen_stage(model: keras.Model, config: ModelConfig, precision: str) -> Sta
         pooled = model.get_layer("pooling")(pooled, mask)
     frozen_weights = [variable for variable in encoder.weights if not variable.trainable]
     return Stage(
-        frozen=keras.Model(inputs, lower(inputs)),
+        build_frozen=lambda: keras.Model(inputs, lower(inputs)),
         rest=keras.Model({"hidden": hidden, "attention_mask": mask}, head(pooled)),
         width=width,
         has_row_per_piece=True,
@@ -129,6 +132,7 @@ class FeatureCache:
         self._store = FeatureStore(None if parent is None else parent / name)
         self.directory = self._store.directory
         self._forward: Callable | None = None
+        self._names: list[str] = []
         self.num_encoded = self.num_found = 0
 
     def source(
@@ -160,11 +164,13 @@ class FeatureCache:
         if self._parent is not None:
             needed = num_bytes(tokens, self.stage)
             make_room(self._parent, needed, self._limit, keep=self.directory)
-        self._forward = self._forward or build_forward(self.stage.frozen)
-        names = [tensor.name for tensor in self.stage.frozen.inputs]
+        if self._forward is None:
+            frozen = self.stage.build_frozen()
+            self._forward = build_forward(frozen)
+            self._names = [tensor.name for tensor in frozen.inputs]
         part_keys, part_rows, done = [], [], 0
         for indices, outputs in run_batches(
-            self._forward, names, tokens, sorted_buckets(tokens.lengths)
+            self._forward, self._names, tokens, sorted_buckets(tokens.lengths)
         ):
             outputs = outputs.astype(np.float32, copy=False)
             for index, rows in zip(indices, outputs, strict=True):

@@ -53,13 +53,16 @@ class WholeModel(Part):
     def __init__(self, model: keras.Model, config: ModelConfig, precision: str):
         self.trained = self._model = model
         self._config, self._precision = config, precision
+        self._forward: Forward | None = None
 
     def source(self, tokens: Tokens) -> Source:
         return token_source(tokens, [tensor.name for tensor in self._model.inputs])
 
     def outputs(self, tokens: Tokens) -> np.ndarray:
-        running = running_copy(self._model, self._config, self._precision)
-        return score(build_forward(running), [tensor.name for tensor in running.inputs], tokens)
+        # Asked when training is over, so the copy is of the weights that it found.
+        if self._forward is None:
+            self._forward = build_forward(running_copy(self._model, self._config, self._precision))
+        return score(self._forward, [tensor.name for tensor in self._model.inputs], tokens)
 
     def close(self) -> None:
         pass
@@ -71,8 +74,17 @@ class AboveFrozen(Part):
     def __init__(self, stage: Stage, whole: WholeModel, cache: FeatureCache, console: Console):
         self.trained = stage.rest
         self._stage, self._whole, self._cache, self._console = stage, whole, cache, console
+        self._sources: list[tuple[Tokens, Source]] = []
 
     def source(self, tokens: Tokens) -> Source:
+        for known, source in self._sources:
+            if known is tokens:
+                return source
+        source = self._encoded(tokens)
+        self._sources.append((tokens, source))
+        return source
+
+    def _encoded(self, tokens: Tokens) -> Source:
         started, before = time.perf_counter(), (self._cache.num_encoded, self._cache.num_found)
         with encoding_bar(self._console) as on_progress:
             source = self._cache.source(tokens, on_progress)
@@ -89,12 +101,10 @@ class AboveFrozen(Part):
             # These rows are those of training's precision, which is not that of running.
             return self._whole.outputs(tokens)
         source = self.source(tokens)
-        forward: Forward = build_forward(self.trained)
-        batches = [forward(source.take(indices)) for indices in sorted_buckets(source.lengths)]
-        outputs = np.empty((len(tokens), batches[0].shape[1]), np.float32)
-        for indices, rows in zip(sorted_buckets(source.lengths), batches, strict=True):
-            outputs[indices] = rows
-        return outputs
+        forward = build_forward(self.trained)
+        # All are equally long, so these batches are in the order of the texts.
+        batches = sorted_buckets(source.lengths)
+        return np.concatenate([forward(source.take(indices)) for indices in batches])
 
     def close(self) -> None:
         self._cache.close()
