@@ -16,8 +16,8 @@ from kerasbert.scoring import score
 class Classifier:
     """A trained classifier. Safe to call from several threads.
 
-    A text has the same probabilities alone and in a batch: up to 1e-5 in float32, and to two digits
-    in bfloat16; `kerasbert.load` says which.
+    A text has the same probabilities alone and in a batch: to 1e-5 in float32, and to about 0.001
+    in bfloat16; `run.running_precision` says which it is.
 
     Args:
         run: from `kerasbert.fit_classifier` or `kerasbert.saving.load_run`.

@@ -6,6 +6,7 @@ what else the machine does meets all of them.
 
 import json
 import resource
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from kerasbert import _runtime
+from kerasbert.data.batches import pad
+from kerasbert.data.tokens import Tokens
 
 BATCH_PIECES = 4096
 MODELS = {
@@ -52,10 +55,16 @@ def classifier(model: str, encoder: str = "native", policy: str = "float32"):
     return build_classifier(config, encoder_config=encoder_config(model), dtype=policy)
 
 
+def random_tokens(count: int, length: int) -> Tokens:
+    """Texts of one length."""
+    ids = np.random.default_rng(0).integers(1000, 30_000, count * length).astype(np.int32)
+    offsets = np.arange(count + 1) * length
+    return Tokens(ids, np.zeros(len(ids), np.int8), offsets, pad_id=0, num_truncated=0)
+
+
 def random_batch(model, size: int, length: int) -> dict[str, np.ndarray]:
-    ids = np.random.default_rng(0).integers(1000, 30_000, (size, length)).astype(np.int32)
-    batch = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}
-    return {tensor.name: batch[tensor.name] for tensor in model.inputs}
+    names = [tensor.name for tensor in model.inputs]
+    return pad(random_tokens(size, length), np.arange(size), names)
 
 
 def flops(model: str, size: int, length: int) -> float:
@@ -68,31 +77,28 @@ def flops(model: str, size: int, length: int) -> float:
     )
 
 
-def product_rates(model: str) -> dict[str, float]:
-    """GFLOP/s of a plain product of the encoder's shape."""
+def product(model: str, dtype: str):
+    """Ten plain products of the encoder's shape, as a call; and their FLOP."""
     import tensorflow as tf
 
     config = encoder_config(model)
     middle = getattr(config, "intermediate_size", None) or config.hidden_dim
-    shape = (BATCH_PIECES, config.hidden_size, middle)
-    calls = {}
-    for dtype in ("float32", "bfloat16"):
-        left = tf.cast(tf.random.normal(shape[:2]), dtype)
-        right = tf.cast(tf.random.normal(shape[1:]), dtype)
-        product = tf.function(tf.matmul)
+    left = tf.cast(tf.random.normal((BATCH_PIECES, config.hidden_size)), dtype)
+    right = tf.cast(tf.random.normal((config.hidden_size, middle)), dtype)
+    multiply = tf.function(tf.matmul)
 
-        def ten_times(product=product, left=left, right=right):
-            for _ in range(10):
-                result = product(left, right)
-            result.numpy()
+    def ten_times():
+        for _ in range(10):
+            result = multiply(left, right)
+        result.numpy()
 
-        calls[dtype] = ten_times
-    return {name: 20 * np.prod(shape) / s / 1e9 for name, s in medians(9, **calls).items()}
+    return ten_times, 20.0 * BATCH_PIECES * config.hidden_size * middle
 
 
-def encode(model: str, lengths: list[int], turns: int) -> dict:
-    """A batch of 4,096 pieces at each length: our encoder and that of transformers."""
+def encode(model: str, lengths: list[int], turns: int, pytorch: str | None) -> dict:
+    """Four batches of 4,096 pieces at each length, as `score` computes them, and by others."""
     from kerasbert.models.running import build_forward
+    from kerasbert.scoring import run_batches
 
     kinds = {
         "native bfloat16": ("native", "bfloat16"),
@@ -102,20 +108,54 @@ def encode(model: str, lengths: list[int], turns: int) -> dict:
     }
     models = {name: classifier(model, *kind) for name, kind in kinds.items()}
     forwards = {name: build_forward(built) for name, built in models.items()}
-    result = {"rates": product_rates(model), "lengths": {}}
+    products = {dtype: product(model, dtype) for dtype in ("float32", "bfloat16")}
+    ask = pytorch_process(pytorch, model) if pytorch else None
+    names = [tensor.name for tensor in models["native float32"].inputs]
+    result = {}
     for length in lengths:
         size = BATCH_PIECES // length
-        batch = random_batch(models["native float32"], size, length)
-        seconds = medians(
-            turns, **{name: lambda run=run, b=batch: run(b) for name, run in forwards.items()}
-        )
-        result["lengths"][length] = {
-            name: {"examples/s": size / s, "GFLOP/s": flops(model, size, length) / s / 1e9}
+        tokens = random_tokens(4 * size, length)
+        batches = np.split(np.arange(4 * size), 4)
+        batch = pad(tokens, batches[0], names)
+
+        def ours(kind, tokens=tokens, batches=batches):
+            return lambda: list(run_batches(forwards[kind], names, tokens, batches))
+
+        def theirs(kind, batch=batch):
+            return lambda: [forwards[kind](batch) for _ in range(4)]
+
+        calls = {name: (ours if "native" in name else theirs)(name) for name in kinds}
+        calls |= {f"product {dtype}": call for dtype, (call, _) in products.items()}
+        if ask:
+            for dtype in ("float32", "bfloat16"):
+                calls[f"PyTorch {dtype}"] = lambda d=dtype, n=length: [ask(n, d) for _ in range(4)]
+        seconds = medians(turns, **calls)
+        work = {name: 4 * flops(model, size, length) for name in calls}
+        work |= {f"product {dtype}": flop for dtype, (_, flop) in products.items()}
+        result[length] = {
+            name: {"examples/s": 4 * size / s, "GFLOP/s": work[name] / s / 1e9}
             for name, s in seconds.items()
         }
-    after = product_rates(model)
-    result["rates"] = {name: (rate + after[name]) / 2 for name, rate in result["rates"].items()}
     return result
+
+
+def pytorch_process(python: str, model: str):
+    """A process with PyTorch that waits for its turns; a call that gives it one."""
+    process = subprocess.Popen(
+        [python, str(Path(__file__).with_name("pytorch_job.py")), model],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    process.stdout.readline()
+
+    def ask(length: int, precision: str) -> None:
+        process.stdin.write(f"{length} {precision}\n")
+        process.stdin.flush()
+        process.stdout.readline()
+
+    return ask
 
 
 def train(model: str, lengths: list[int], turns: int) -> dict:
@@ -167,12 +207,14 @@ def real_lengths(path: str, count: int, turns: int) -> dict:
         work = sum(flops("MiniLM", len(b), int(tokens.lengths[b].max())) for b in batches)
         result[name] = {"padding": 1 - tokens.lengths.sum() / computed, "flops": work}
         calls[name] = lambda run=run, n=names, b=batches: list(run_batches(run, n, tokens, b))
-    rate = product_rates("MiniLM")["bfloat16"]
-    for name, seconds in medians(turns, **calls).items():
+    calls["product"], flop = product("MiniLM", "bfloat16")
+    seconds = medians(turns, **calls)
+    rate = flop / seconds.pop("product")
+    for name, s in seconds.items():
         result[name] |= {
-            "examples/s": len(tokens) / seconds,
-            "pieces/s": tokens.lengths.sum() / seconds,
-            "share": result[name].pop("flops") / seconds / 1e9 / rate,
+            "examples/s": len(tokens) / s,
+            "pieces/s": tokens.lengths.sum() / s,
+            "share": result[name].pop("flops") / s / rate,
         }
     return result
 
@@ -231,6 +273,27 @@ def plain_way(frozen: bool, steps: int, max_length: int) -> dict:
             call(batch, targets)
             seconds[name].append(time.perf_counter() - started)
     return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def fit_twice(path: str) -> dict:
+    """Two frozen fits with one cache in one process: what they take once all is imported."""
+    import tempfile
+
+    from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
+    from kerasbert.training.fitting import fit_classifier
+
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        config = FitConfig(
+            data=DataConfig(train=path, limit=4000),
+            model=ModelConfig(freeze_base=True, max_length=512),
+            train=TrainConfig(epochs=3, cache_dir=folder),
+        )
+        for _ in range(2):
+            started = time.perf_counter()
+            fit_classifier(config)
+            seconds.append(time.perf_counter() - started)
+    return dict(zip(("first", "second"), seconds, strict=True))
 
 
 def load_and_answer(run: str) -> dict:

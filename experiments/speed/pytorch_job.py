@@ -1,6 +1,8 @@
-"""The same forward passes in PyTorch, in its own environment: `python pytorch_job.py JSON`."""
+"""The same forward passes in PyTorch, in its own environment: `python pytorch_job.py MODEL`.
 
-import json
+Reads lines `LENGTH PRECISION` and answers each with the seconds that 4,096 word pieces took.
+"""
+
 import sys
 import time
 
@@ -17,25 +19,23 @@ CONFIGS = {
 }
 
 
-def main(model: str, lengths: list[int], turns: int) -> dict:
+def main(model: str) -> None:
     config = CONFIGS[model]
-    network = (BertModel if isinstance(config, BertConfig) else DistilBertModel)(config).eval()
-    half = type(network)(config).eval().to(torch.bfloat16)
-    result = {}
-    for length in lengths:
-        size = 4096 // length
-        ids = torch.from_numpy(np.random.default_rng(0).integers(1000, 30_000, (size, length)))
-        seconds = {"float32": [], "bfloat16": []}
+    kind = BertModel if isinstance(config, BertConfig) else DistilBertModel
+    networks = {
+        "float32": kind(config).eval(),
+        "bfloat16": kind(config).eval().to(torch.bfloat16),
+    }
+    print("ready", flush=True)
+    for line in sys.stdin:
+        length, precision = line.split()
+        shape = (4096 // int(length), int(length))
+        ids = torch.from_numpy(np.random.default_rng(0).integers(1000, 30_000, shape))
         with torch.inference_mode():
-            for turn in range(turns + 1):
-                for name, module in (("float32", network), ("bfloat16", half)):
-                    started = time.perf_counter()
-                    module(input_ids=ids, attention_mask=torch.ones_like(ids))
-                    if turn:
-                        seconds[name].append(time.perf_counter() - started)
-        result[length] = {name: size / float(np.median(s)) for name, s in seconds.items()}
-    return result
+            started = time.perf_counter()
+            networks[precision](input_ids=ids, attention_mask=torch.ones_like(ids))
+            print(time.perf_counter() - started, flush=True)
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(**json.loads(sys.argv[1]))))
+    main(sys.argv[1])
