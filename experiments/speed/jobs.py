@@ -96,7 +96,7 @@ def product(model: str, dtype: str):
 
 
 def encode(model: str, lengths: list[int], turns: int, pytorch: str | None) -> dict:
-    """Four batches of 4,096 pieces at each length, as `score` computes them, and by others."""
+    """Two batches of 4,096 pieces at each length, as `score` computes them, and by others."""
     from kerasbert.models.running import build_forward
     from kerasbert.scoring import run_batches
 
@@ -114,26 +114,26 @@ def encode(model: str, lengths: list[int], turns: int, pytorch: str | None) -> d
     result = {}
     for length in lengths:
         size = BATCH_PIECES // length
-        tokens = random_tokens(4 * size, length)
-        batches = np.split(np.arange(4 * size), 4)
+        tokens = random_tokens(2 * size, length)
+        batches = np.split(np.arange(2 * size), 2)
         batch = pad(tokens, batches[0], names)
 
         def ours(kind, tokens=tokens, batches=batches):
             return lambda: list(run_batches(forwards[kind], names, tokens, batches))
 
         def theirs(kind, batch=batch):
-            return lambda: [forwards[kind](batch) for _ in range(4)]
+            return lambda: [forwards[kind](batch) for _ in range(2)]
 
         calls = {name: (ours if "native" in name else theirs)(name) for name in kinds}
         calls |= {f"product {dtype}": call for dtype, (call, _) in products.items()}
         if ask:
             for dtype in ("float32", "bfloat16"):
-                calls[f"PyTorch {dtype}"] = lambda d=dtype, n=length: [ask(n, d) for _ in range(4)]
+                calls[f"PyTorch {dtype}"] = lambda d=dtype, n=length: [ask(n, d) for _ in range(2)]
         seconds = medians(turns, **calls)
-        work = {name: 4 * flops(model, size, length) for name in calls}
+        work = {name: 2 * flops(model, size, length) for name in calls}
         work |= {f"product {dtype}": flop for dtype, (_, flop) in products.items()}
         result[length] = {
-            name: {"examples/s": 4 * size / s, "GFLOP/s": work[name] / s / 1e9}
+            name: {"examples/s": 2 * size / s, "GFLOP/s": work[name] / s / 1e9}
             for name, s in seconds.items()
         }
     return result

@@ -72,7 +72,7 @@ def as_markdown(frame: pd.DataFrame) -> str:
 def encoding(results: Results, pytorch: str | None, turns: int) -> None:
     rows, products, numbers = [], [], {}
     for model in MODELS:
-        few = turns if model == "MiniLM" else max(2, turns // 2)
+        few = turns if model == "MiniLM" else max(1, turns // 3)
         found = numbers[model] = job(
             "encode", model=model, lengths=LENGTHS, turns=few, pytorch=pytorch
         )
@@ -117,7 +117,7 @@ def training(results: Results, turns: int) -> None:
     rows, numbers = [], {}
     for model in MODELS:
         lengths = (32, 128) if model == "MiniLM" else (128,)
-        few = max(2, turns // (1 if model == "MiniLM" else 2))
+        few = turns if model == "MiniLM" else max(1, turns // 3)
         numbers[model] = job("train", model=model, lengths=lengths, turns=few)
         for length in lengths:
             speeds = {k: v["examples/s"] for k, v in numbers[model][str(length)].items()}
