@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerasbert import saving
+from kerasbert.data.columns import Texts
 from kerasbert.errors import InputError
 from kerasbert.models.running import build_forward
 from kerasbert.run import Run
@@ -89,7 +90,7 @@ class Classifier:
                     f"Expected as many `text_pairs` as `texts`. Received: {len(text_pairs)} and "
                     f"{len(texts)}."
                 )
-        if not texts:
+        if len(texts) == 0:
             return np.empty((0, len(self.labels)), np.float32)
         return score(self._forward, self.run.input_names, self.run.tokenizer(texts, text_pairs))
 
@@ -99,8 +100,9 @@ def load(directory: str | Path, precision: str = "auto") -> Classifier:
 
     Args:
         directory: such as `"saved_weights/sample-minilm"`.
-        precision: `"auto"` runs in bfloat16 where the processor multiplies it, about twice as fast,
-            and in float32 elsewhere; or `"float32"` or `"bfloat16"`.
+        precision: `"auto"` runs it as it was when its report was made, which by default is in
+            bfloat16, about twice as fast, and in float32 where the processor does not multiply
+            bfloat16; or `"float32"` or `"bfloat16"`.
 
     Raises:
         FileNotFoundError: there is no such directory.
@@ -110,9 +112,11 @@ def load(directory: str | Path, precision: str = "auto") -> Classifier:
     return Classifier(saving.load_run(directory, precision))
 
 
-def _strings(values: Sequence[str], name: str) -> list[str]:
+def _strings(values: Sequence[str], name: str) -> Sequence[str]:
     if isinstance(values, str):
         raise InputError(f"`{name}` must be a list of strings. Received: one string; put it in [].")
+    if isinstance(values, Texts):
+        return values  # perhaps larger than memory
     values = list(values)
     for index, value in enumerate(values):
         if not isinstance(value, str):

@@ -19,7 +19,7 @@ from kerasbert.data.tables import Table, open_table
 from kerasbert.errors import InputError
 from kerasbert.output_files import check_output_file, written_file
 
-_CHUNK = 1024
+_CHUNK = 8192
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Run:
         labels: what its output columns mean.
         tokenizer: the base's, with the config's maximum length.
         precision: the policy it was trained under.
-        running_precision: the policy it runs under, and that its report was made under.
+        running_precision: the policy that its report was made under, and that a loaded run has.
         fit: the settings of the run, as JSON of `FitConfig`.
         report: the numbers by data set, as `kerasbert.metrics.build_report` gives them.
     """

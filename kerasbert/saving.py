@@ -26,13 +26,14 @@ from kerasbert.config import RUNNING_PRECISIONS, ModelConfig
 from kerasbert.config_json import read_config
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
-from kerasbert.errors import InputError, TrainingError
+from kerasbert.errors import InputError, InputWarning, TrainingError
+from kerasbert.models.base import declare_pooling
 from kerasbert.models.checkpoints import write_checkpoint
 from kerasbert.models.classifier import build_classifier
 from kerasbert.models.encoder import encoder_config_from_dict
 from kerasbert.models.resolving import resolve_model_config
 from kerasbert.models.running import running_copy, running_precision
-from kerasbert.probe import check_probe, device_kind, probe_answers
+from kerasbert.probe import PROBE_TOLERANCE, check_probe, device_kind, probe_answers
 from kerasbert.run import Run
 
 # Of a large vocabulary; the small ones take a tenth of it.
@@ -68,7 +69,7 @@ def save_base(directory: str | Path, run: Run) -> None:
     """Write a run's encoder and tokenizer as Hugging Face has them, without the head.
 
     transformers reads the directory, as `BertModel.from_pretrained(directory)` does, and so does
-    `--base`.
+    `--base`, which pools it as this run did. A pooler is written only if the run used it.
 
     Raises:
         InputError: the directory holds something, the run was loaded in bfloat16, or its encoder is
@@ -84,6 +85,7 @@ def save_base(directory: str | Path, run: Run) -> None:
     with files.written_whole(directory, num_bytes) as beside:
         write_checkpoint(beside, encoder)
         run.tokenizer.save(beside)
+        declare_pooling(beside, run.config.pooling)
 
 
 def rebuild(directory: str | Path, *, dtype: str = "float32", **changes: Any) -> keras.Model:
@@ -111,8 +113,8 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
 
     Args:
         directory: where `save` wrote it.
-        precision: `"auto"` is bfloat16 where the processor multiplies it, and float32 elsewhere;
-            or `"float32"` or `"bfloat16"`.
+        precision: `"auto"` is that of the run's report, but float32 where the processor does not
+            multiply bfloat16; or `"float32"` or `"bfloat16"`.
 
     Raises:
         FileNotFoundError: there is no such directory.
@@ -153,12 +155,21 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
     )
     # Checked in float32, where the answers are the same to four digits, before it is rounded.
     check_probe(directory, run, metadata)
+    if precision == "auto" and metadata.get("running_precision") != "bfloat16":
+        return run
     policy = running_precision(precision, config.encoder)
     if policy == "float32":
         return run
-    running = running_copy(model, config, policy)
-    run = dataclasses.replace(run, model=running, running_precision=policy)
-    check_probe(directory, run, metadata)
+    rounded = dataclasses.replace(
+        run, model=running_copy(model, config, policy), running_precision=policy
+    )
+    difference = float(np.abs(probe_answers(rounded) - probe_answers(run)).max())
+    if difference <= PROBE_TOLERANCE[policy] * config.target_scale:
+        return rounded
+    problem = f"{directory}: in {policy} its answers to fixed texts differ by {difference:.3g}"
+    if precision != "auto":
+        raise InputError(f"{problem}, as its weights do not bear rounding. Load it in float32.")
+    warnings.warn(f"{problem}, so it runs in float32.", InputWarning, stacklevel=2)
     return run
 
 

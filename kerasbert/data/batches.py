@@ -23,8 +23,8 @@ def sorted_buckets(lengths: np.ndarray, max_pieces: int = MAX_PIECES) -> list[np
     """Indices of all texts in batches of at most `max_pieces`, padding included, longest first.
 
     A text that is longer than that is a batch of its own. With lengths 4 9 4 and 9 pieces at most
-    the batches are {1} and {0, 2}. A batch of eight or more takes no text that would be padded by
-    more than a third of its length.
+    the batches are {1} and {0, 2}. A batch of more than eight takes no text that would be padded
+    by more than a third of its length.
     """
     # Longest first, so that a machine whose memory is too small says so at once.
     order = np.argsort(-lengths, kind="stable")

@@ -45,10 +45,17 @@ class Spool:
         return np.memmap(self._file, self._dtype, mode="r")
 
     def _flush(self) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="kerasbert-")
-        for chunk in self._chunks:
-            self._file.write(chunk.data)
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="kerasbert-")
+            for chunk in self._chunks:
+                self._file.write(chunk.data)
+        except OSError as error:
+            raise OSError(
+                f"{self._num_bytes / 1e6:,.0f} MB of texts do not fit into "
+                f"{tempfile.gettempdir()}: {error.strerror}. Free some space, or name "
+                "another directory with TMPDIR."
+            ) from None
         self._chunks.clear()
 
 

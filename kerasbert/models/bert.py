@@ -74,35 +74,42 @@ def bert_config(config: PretrainedConfig) -> BertConfig:
     is_distilbert = family == "distilbert"
     activation = getattr(config, "activation" if is_distilbert else "hidden_act", None)
     position_kind = getattr(config, "position_embedding_type", None) or "absolute"
+    middle = getattr(config, "hidden_dim" if is_distilbert else "intermediate_size", None)
+    rates = ("dropout", "attention_dropout")
+    if not is_distilbert:
+        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    dropouts = tuple(getattr(config, name, None) for name in rates)
     if family not in _FAMILIES:
         problem = f"a {family} base is not of BERT's form"
-    elif activation not in _ACTIVATIONS:
+    elif str(activation) not in _ACTIVATIONS:
         problem = f"the activation {activation!r} is not one of {', '.join(_ACTIVATIONS)}"
     elif position_kind != "absolute":
         problem = f"the positions are {position_kind!r}, not 'absolute'"
     elif getattr(config, "is_decoder", False):
         problem = "the base is a decoder"
+    elif not all(type(size) is int and size > 0 for size in (config.num_attention_heads, middle)):
+        problem = f"it has {config.num_attention_heads!r} heads and a middle width of {middle!r}"
+    elif not all(isinstance(rate, (int, float)) and 0 <= rate < 1 for rate in dropouts):
+        problem = f"its dropout rates are {dropouts!r}"
     elif config.hidden_size % config.num_attention_heads:
         problem = (
             f"{config.num_attention_heads} heads do not divide a width of {config.hidden_size}"
         )
     if problem:
         raise InputError(f"The native encoder cannot hold this base: {problem}.")
-    dropout = config.dropout if is_distilbert else config.hidden_dropout_prob
+    dropout, attention_dropout = dropouts
     return BertConfig(
         vocab_size=config.vocab_size,
         hidden_size=config.hidden_size,
         num_blocks=config.num_hidden_layers,
         num_heads=config.num_attention_heads,
-        intermediate_size=config.hidden_dim if is_distilbert else config.intermediate_size,
+        intermediate_size=middle,
         num_positions=config.max_position_embeddings,
         first_position=config.pad_token_id + 1 if family in POSITIONS_AFTER_PADDING else 0,
         num_segments=getattr(config, "type_vocab_size", 0),
         activation=activation,
         dropout=dropout,
-        attention_dropout=(
-            config.attention_dropout if is_distilbert else config.attention_probs_dropout_prob
-        ),
+        attention_dropout=attention_dropout,
         attention_output_dropout=0.0 if is_distilbert else dropout,
         epsilon=1e-12 if is_distilbert else config.layer_norm_eps,
     )
@@ -137,6 +144,8 @@ class Embeddings(layers.Layer):
 
     def call(self, input_ids, token_type_ids=None, training=False):
         length, width = ops.shape(input_ids)[1], self.config.hidden_size
+        # Counted from the first piece. transformers' RoBERTa passes over pieces that are padding in
+        # the middle of a text, which only a text with a literal "<pad>" has.
         positions = ops.arange(length) + self.config.first_position
         x = self.word(input_ids) + self.position(positions)  # (batch, length, hidden)
         if self.segment is not None:
@@ -144,9 +153,6 @@ class Embeddings(layers.Layer):
             x = x + self.segment(ops.convert_to_tensor(segments))
         x = ops.reshape(x, (-1, width))  # (batch · length, hidden)
         return self.dropout(self.normalization(x), training=training)
-
-    def compute_output_spec(self, input_ids, token_type_ids=None, training=False):
-        return keras.KerasTensor((None, self.config.hidden_size), dtype="float32")
 
 
 class Block(layers.Layer):
@@ -210,9 +216,6 @@ class Block(layers.Layer):
         attended = ops.matmul(weights, value)  # (batch, heads, length, hidden / heads)
         attended = ops.transpose(attended, (0, 2, 1, 3))  # (batch, length, heads, hidden / heads)
         return ops.reshape(attended, (-1, width))  # (batch · length, hidden)
-
-    def compute_output_spec(self, x, mask, training=False):
-        return x
 
 
 # ---------------------------------------------------------------------------------------------

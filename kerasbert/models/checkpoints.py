@@ -6,22 +6,18 @@ value are the first, second and third part of one layer of ours.
 
 import contextlib
 import dataclasses
-import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import keras
-import ml_dtypes  # noqa: F401, teaches NumPy the bfloat16 that files may hold
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from kerasbert.errors import InputError
-from kerasbert.run_directory import json_text, read_json
-
-_WHOLE, _SHARDED = "model.safetensors", "model.safetensors.index.json"
+from kerasbert.models.checkpoint_files import WHOLE, Tensors, open_tensors
+from kerasbert.run_directory import json_text
 
 _BERT = {
     "embeddings.word_embeddings": "embeddings.word",
@@ -181,6 +177,10 @@ def read_checkpoint(directory: Path, encoder) -> tuple[str, ...]:
                     f"The base in {directory} has the weight {name!r} in the shape "
                     f"{value.shape}, expected {tensor.shape} by its config."
                 )
+            if not np.isfinite(value).all():
+                raise InputError(
+                    f"The base in {directory} has a weight {name!r} that is not finite."
+                )
             tensor.assign(value)
         return tuple(heads)
 
@@ -202,15 +202,12 @@ def write_checkpoint(directory: Path, encoder) -> None:
         tensor.name: np.ascontiguousarray(tensor.value.T if tensor.is_kernel else tensor.value)
         for tensor in named_tensors(encoder)
     }
-    safetensors.numpy.save_file(state, directory / _WHOLE, metadata={"format": "pt"})
+    safetensors.numpy.save_file(state, directory / WHOLE, metadata={"format": "pt"})
     config = encoder.encoder_config.to_dict()
     config |= {"architectures": [_BASES[encoder.facts.family][1]], "dtype": "float32"}
     for name in ("_name_or_path", "torch_dtype"):
         config.pop(name, None)
     (directory / "config.json").write_text(json_text(config), encoding="utf-8")
-
-
-Tensors = dict[str, Callable[[], np.ndarray]]
 
 
 @contextlib.contextmanager
@@ -219,7 +216,7 @@ def _open_checkpoint(directory: Path, family: str) -> Iterator[tuple[Tensors, Te
     prefix = f"{_BASES[family][0]}."
     with contextlib.ExitStack() as files:
         try:
-            found = _open_files(directory, files)
+            found = open_tensors(directory, files)
             # What a checkpoint holds beside a base that has its name in front is a head.
             is_named = any(name.startswith(prefix) for name in found)
             base, heads = {}, {}
@@ -232,52 +229,6 @@ def _open_checkpoint(directory: Path, family: str) -> Iterator[tuple[Tensors, Te
             yield base, heads
         except (OSError, KeyError, safetensors.SafetensorError) as error:
             raise InputError(f"The base's weights in {directory} cannot be read: {error}") from None
-
-
-def _open_files(directory: Path, files: contextlib.ExitStack) -> Tensors:
-    """All tensors of a directory, whichever of the layouts it has."""
-    if (directory / _WHOLE).is_file() or (directory / _SHARDED).is_file():
-        names = [_WHOLE]
-        if not (directory / _WHOLE).is_file():
-            names = sorted(set(read_json(directory / _SHARDED)["weight_map"].values()))
-        tensors: Tensors = {}
-        for name in names:
-            file = files.enter_context(safetensors.safe_open(directory / name, framework="np"))
-            is_tensorflow = (file.metadata() or {}).get("format") == "tf"
-            for key in file.keys():  # noqa: SIM118, the file is no dictionary
-                read = functools.partial(_read_safetensor, file, key)
-                tensors |= _from_tensorflow(key, read) if is_tensorflow else {_modern(key): read}
-        return tensors
-    file = files.enter_context(h5py.File(directory / "tf_model.h5", "r"))
-    tensors = {}
-
-    def visit(path, item):
-        if isinstance(item, h5py.Dataset):
-            # "bert/tf_bert_model/bert/encoder/...:0": the group, the model's name, the weight's
-            tensors.update(
-                _from_tensorflow(path.split("/", 2)[-1], lambda: np.asarray(item, np.float32))
-            )
-
-    file.visititems(visit)
-    return tensors
-
-
-def _read_safetensor(file, key: str) -> np.ndarray:
-    return np.asarray(file.get_tensor(key), np.float32)
-
-
-def _modern(name: str) -> str:
-    """The name that PyTorch files of 2018 would have today."""
-    name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
-    return re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
-
-
-def _from_tensorflow(path: str, read: Callable[[], np.ndarray]) -> Tensors:
-    """A tensor of transformers' TensorFlow classes under PyTorch's name, and turned as there."""
-    *parts, suffix = path.partition(":")[0].replace("layer_._", "layer/").split("/")
-    theirs = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias"}
-    name = ".".join([*parts, theirs.get(suffix, suffix)])
-    return {name: (lambda: read().T) if suffix == "kernel" else read}
 
 
 def _stored_name(name: str) -> str:

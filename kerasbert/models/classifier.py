@@ -9,7 +9,7 @@ from transformers import PretrainedConfig
 from kerasbert.config import ModelConfig
 from kerasbert.errors import InputError
 from kerasbert.models.base import find_base, read_encoder_config
-from kerasbert.models.bert import BertEncoder
+from kerasbert.models.bert import BertEncoder, bert_config
 from kerasbert.models.encoder import Encoder
 from kerasbert.models.heads import build_head
 from kerasbert.models.pooling import Pooling
@@ -50,7 +50,7 @@ def build_classifier(
     config = resolve_model_config(config, encoder_config, directory)
     dtype = dtype or keras.config.dtype_policy()
 
-    encoder = _encoder_class(config.encoder)(
+    encoder = _encoder_class(config.encoder, encoder_config)(
         encoder_config, pooler=config.pooling == "pooler", dtype=dtype, name="encoder"
     )
     if directory is not None:
@@ -70,7 +70,7 @@ def build_classifier(
     return keras.Model(inputs, head(pooled), name="classifier")
 
 
-def _encoder_class(name: str) -> type[Encoder]:
+def _encoder_class(name: str, encoder_config: PretrainedConfig) -> type[Encoder]:
     if name == "native":
         return BertEncoder
     try:
@@ -79,11 +79,18 @@ def _encoder_class(name: str) -> type[Encoder]:
     except ImportError as error:
         raise InputError(
             "The transformers encoder needs TensorFlow classes that are not installed "
-            f"({str(error).splitlines()[0]}). Install them: pip install 'kerasbert[transformers]'. "
-            "BERT, DistilBERT, RoBERTa, XLM-RoBERTa and CamemBERT need them not, with "
-            "--encoder auto."
+            f"({str(error).splitlines()[0]}). Install them: pip install 'kerasbert[transformers]'."
+            f"{_why_not_native(encoder_config)}"
         ) from None
     return TransformerEncoder
+
+
+def _why_not_native(encoder_config: PretrainedConfig) -> str:
+    try:
+        bert_config(encoder_config)
+    except InputError as error:
+        return f" {error}"
+    return " Or leave --encoder out: the native encoder can hold this base."
 
 
 def freezing_table(model: keras.Model) -> Table:

@@ -63,7 +63,12 @@ def encoder_facts(config: PretrainedConfig) -> EncoderFacts:
             )
     max_length = config.max_position_embeddings
     if family in POSITIONS_AFTER_PADDING:
-        max_length -= 2
+        if type(config.pad_token_id) is not int:
+            raise InputError(
+                f"The base's config has pad_token_id={config.pad_token_id!r}. Expected a whole "
+                f"number, after which a {family} base counts its positions."
+            )
+        max_length -= config.pad_token_id + 1
     return EncoderFacts(
         family=family,
         width=config.hidden_size,

@@ -60,15 +60,31 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 def compile_classifier(
-    model: keras.Model, task: str, *, learning_rate: float, num_steps: int
+    model: keras.Model,
+    task: str,
+    *,
+    learning_rate: float,
+    num_steps: int,
+    precision: str = "float32",
 ) -> None:
     """Compile for training: Adam with warm-up and linear decay, gradients clipped to norm 1.
 
     Freeze before: what can be trained is read off here.
+
+    Args:
+        model: a classifier, or the part of one that is trained.
+        task: a key of `kerasbert.tasks.TASKS`.
+        learning_rate: the highest of the schedule.
+        num_steps: of the whole training.
+        precision: policy of the model's layers. Under `"mixed_float16"` the loss is scaled, since
+            small gradients would be nothing in float16.
     """
+    optimizer = FusedAdam(WarmupThenLinearDecay(learning_rate, num_steps), global_clipnorm=1.0)
+    if precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     accuracy = {"binary": ["accuracy"], "multiclass": ["accuracy"]}
     model.compile(
-        optimizer=FusedAdam(WarmupThenLinearDecay(learning_rate, num_steps), global_clipnorm=1.0),
+        optimizer=optimizer,
         loss=build_loss(task),
         metrics=accuracy.get(task),
         # XLA would compile once per sequence length, for seconds each.

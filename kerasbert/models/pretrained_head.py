@@ -59,7 +59,7 @@ def pretrained_label_order(
     Raises:
         InputError: the checkpoint's labels are not those of the data.
     """
-    theirs = tuple(str(encoder_config.id2label[n]) for n in range(encoder_config.num_labels))
+    theirs = tuple(str(name) for _, name in sorted(encoder_config.id2label.items()))
     if all(name == f"LABEL_{number}" for number, name in enumerate(theirs)):
         return names
     if set(theirs) != set(names):
@@ -87,7 +87,7 @@ def load_pretrained_head(head: keras.Model, directory: Path, family: str) -> Non
             )
         layer = head.get_layer(ours) if ours != "output" else _output_layer(head)
         kernel, bias = weights[name].T, weights[f"{theirs}.bias"]
-        if kernel.shape != layer.kernel.shape:
+        if kernel.shape != layer.kernel.shape or bias.shape != layer.bias.shape:
             raise InputError(
                 f"The base in {directory} has {name!r} in the shape {kernel.shape}, expected "
                 f"{tuple(layer.kernel.shape)}. Choose another --head."

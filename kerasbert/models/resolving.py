@@ -44,11 +44,15 @@ def resolve_model_config(
         check_pretrained_head(config, encoder_config)
     pooling = _resolve_pooling(config, facts, directory)
     hidden_units = config.hidden_units
-    if hidden_units is None:
-        depth = {"linear": 0, "classification": 1, "mlp": 2, "pretrained": 0}[config.head]
-        if config.head == "pretrained" and facts.family == "distilbert":
-            depth = 1
-        hidden_units = (facts.width,) * depth
+    if hidden_units is None or config.head == "pretrained":
+        depths = {"linear": 0, "classification": 1, "mlp": 2}
+        depths["pretrained"] = 1 if facts.family == "distilbert" else 0
+        hidden_units = (facts.width,) * depths[config.head]
+    if config.hidden_units not in (None, hidden_units):
+        raise InputError(
+            "`hidden_units` must be left out with --head pretrained, which has its own. "
+            f"Received: hidden_units={config.hidden_units!r}."
+        )
     encoder = _resolve_encoder(config, encoder_config)
     return dataclasses.replace(config, encoder=encoder, pooling=pooling, hidden_units=hidden_units)
 

@@ -65,7 +65,8 @@ def build_forward(model: keras.Model) -> Forward:
 
         def run_eagerly(batch: dict[str, np.ndarray]) -> np.ndarray:
             inputs = {tensor.name: batch[tensor.name] for tensor in model.inputs}
-            return keras.ops.convert_to_numpy(model(inputs, training=False))
+            # A scope without variables' changes, in which PyTorch keeps no gradients either.
+            return np.asarray(model.predict_on_batch(inputs))
 
         return run_eagerly
 

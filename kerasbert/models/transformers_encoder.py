@@ -77,7 +77,7 @@ class TransformerEncoder(Encoder):
                 missing = _load_pytorch_layout(model, path)
             else:
                 missing = _load_tensorflow_layout(model, directory)
-        except (OSError, ValueError, safetensors.SafetensorError) as error:
+        except (OSError, ValueError, TypeError, safetensors.SafetensorError) as error:
             raise InputError(f"The base's weights in {directory} cannot be read: {error}") from None
         missing = [name for name in missing if self.pooler or "pooler" not in name]
         if missing:

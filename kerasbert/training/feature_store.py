@@ -2,7 +2,8 @@
 
 A store is a directory of shards. A shard is a directory that is written beside its place, renamed
 into it, and never changed, so several processes can use one store: each reads what is there when
-it looks, and adds shards of its own. The worst that happens is that two compute the same rows.
+it looks, and adds shards of its own. What one removes to make room stays mapped in another. The
+worst that happens is that two compute the same rows.
 """
 
 import contextlib
@@ -23,7 +24,8 @@ from kerasbert.errors import InputWarning
 from kerasbert.run_directory import json_text, read_json
 
 KEY = np.dtype("S16")
-_USED = "used"  # its date is that of the last use of the store
+# Marks a directory as a store; its date is that of the last use.
+_MARK = "kerasbert-features"
 _FILES = ("keys.npy", "offsets.npy", "rows.npy")
 _MAPPED = 4_000_000  # bytes; smaller arrays are read
 _ABANDONED = 24 * 3600  # seconds
@@ -52,8 +54,7 @@ class FeatureStore:
             self._temporary = tempfile.TemporaryDirectory(prefix="kerasbert-")
             directory = Path(self._temporary.name)
         self.directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / _USED).touch()
+        _mark(directory)
         self.shards: list[Shard] = []
         for path in directory.glob(".*"):  # what an interrupted process was writing
             with contextlib.suppress(FileNotFoundError):
@@ -64,14 +65,8 @@ class FeatureStore:
                 self.shards.append(shard)
 
     def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the rows of each key are: the shard's number, -1 for none, and the text in it."""
-        shard_of = np.full(len(keys), -1)
-        text_in = np.zeros(len(keys), np.int64)
-        for number, shard in enumerate(self.shards):
-            texts = np.minimum(np.searchsorted(shard.keys, keys), len(shard.keys) - 1)
-            is_here = shard.keys[texts] == keys
-            shard_of[is_here], text_in[is_here] = number, texts[is_here]
-        return shard_of, text_in
+        """As the function `find`, in this store's shards."""
+        return find(self.shards, keys)
 
     def add(self, keys: np.ndarray, rows: Sequence[np.ndarray]) -> None:
         """Add a shard.
@@ -86,7 +81,7 @@ class FeatureStore:
         shard = Shard(keys[order], offsets.astype(np.int64), np.concatenate(rows))
         beside = self.directory / f".{uuid.uuid4().hex}"
         try:
-            beside.mkdir()
+            beside.mkdir(parents=True)  # the store may have been removed to make room
             sums = {}
             arrays = (shard.keys, shard.offsets, shard.rows)
             for name, array in zip(_FILES, arrays, strict=True):
@@ -98,8 +93,9 @@ class FeatureStore:
         except OSError as error:
             shutil.rmtree(beside, ignore_errors=True)
             warnings.warn(
-                f"{self.directory} cannot be written ({error.strerror}), so {shard.rows.nbytes:,} "
-                "bytes of features are kept in memory instead. Name another --cache-dir.",
+                f"{self.directory} cannot be written ({error.strerror or error}), so "
+                f"{shard.rows.nbytes:,} bytes of features are kept in memory instead. Name "
+                "another --cache-dir.",
                 InputWarning,
                 stacklevel=2,
             )
@@ -112,24 +108,47 @@ class FeatureStore:
             self._temporary.cleanup()
 
 
-def make_room(parent: Path, num_bytes: int, limit: int, keep: Path) -> None:
+def find(shards: list[Shard], keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the rows of each key are: the shard's number, -1 for none, and the text's in it."""
+    shard_of = np.full(len(keys), -1)
+    text_in = np.zeros(len(keys), np.int64)
+    for number, shard in enumerate(shards):
+        texts = np.minimum(np.searchsorted(shard.keys, keys), len(shard.keys) - 1)
+        is_here = shard.keys[texts] == keys
+        shard_of[is_here], text_in[is_here] = number, texts[is_here]
+    return shard_of, text_in
+
+
+def make_room(parent: Path, num_bytes: int, limit: int, own: Path) -> None:
     """Remove stores below `parent`, the one not used for longest first, until there is room.
+
+    If that is not enough, shards of `own` go as well, the oldest first. Whoever has mapped what is
+    removed can read it to the end.
 
     Args:
         parent: the directory of stores.
-        num_bytes: what is to be added.
+        num_bytes: what is to be added, at most `limit`.
         limit: what all stores may hold, in bytes.
-        keep: the store that stays.
+        own: the store that is added to.
     """
-    stores = [path for path in parent.iterdir() if (path / _USED).is_file()]
-    sizes = {path: _size(path) for path in stores}
-    for path in sorted(stores, key=_last_use):
+    stores = [path for path in parent.iterdir() if (path / _MARK).is_file()]
+    others = sorted((path for path in stores if path != own), key=lambda path: _date(path / _MARK))
+    shards = sorted(own.glob("shard-*"), key=_date)
+    sizes = {path: _size(path) for path in (*others, *shards)}
+    for path in (*others, *shards):
         if sum(sizes.values()) + num_bytes <= limit:
             return
-        if path != keep:
-            # What another process has mapped stays readable to it until it ends.
-            shutil.rmtree(path, ignore_errors=True)
-            del sizes[path]
+        shutil.rmtree(path, ignore_errors=True)
+        del sizes[path]
+
+
+def _mark(directory: Path) -> None:
+    for _ in range(10):  # another process may be removing it this moment
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / _MARK).touch()
+            return
+    raise OSError(f"the directory {directory} could not be made")
 
 
 def _open_shard(path: Path) -> Shard | None:
@@ -145,6 +164,14 @@ def _open_shard(path: Path) -> Shard | None:
         return Shard(keys, offsets, rows)
     except FileNotFoundError:  # another process is removing it, or was interrupted while it did
         shutil.rmtree(path, ignore_errors=True)
+        return None
+    except OSError as error:
+        warnings.warn(
+            f"The cached features in {path} cannot be read ({error.strerror or error}); they are "
+            "computed again.",
+            InputWarning,
+            stacklevel=2,
+        )
         return None
     except (ValueError, KeyError) as error:
         warnings.warn(
@@ -173,7 +200,7 @@ def _size(directory: Path) -> int:
     return size
 
 
-def _last_use(store: Path) -> float:
+def _date(path: Path) -> float:
     with contextlib.suppress(FileNotFoundError):
-        return (store / _USED).stat().st_mtime
+        return path.stat().st_mtime
     return 0.0

@@ -6,109 +6,34 @@ in a store whose name is a digest of all that decides it: the weights, the pooli
 the key of a text is a digest of its word pieces, which hold the tokenizer and the maximum length.
 """
 
-import dataclasses
 import hashlib
 import json
 import shutil
+import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import numpy as np
 import platformdirs
 import tensorflow as tf
 
-from kerasbert.config import ModelConfig
 from kerasbert.data.batches import sorted_buckets
 from kerasbert.data.pipeline import Source
 from kerasbert.data.tokens import Tokens
-from kerasbert.models.bert import BertEncoder
-from kerasbert.models.running import build_forward, running_copy
+from kerasbert.errors import InputWarning
+from kerasbert.models.running import build_forward
 from kerasbert.scoring import run_batches
-from kerasbert.training.feature_store import KEY, FeatureStore, make_room
+from kerasbert.training.feature_store import KEY, FeatureStore, Shard, find, make_room
+from kerasbert.training.stages import Stage
 
-# Raised when what is stored changes its meaning.
-_FORMAT = 1
-# Texts whose rows are added to the store together; an interrupted run loses one such part.
-_PART = 65_536
+# Bytes of rows that are added to the store together; an interrupted run loses one such part.
+_PART = 64_000_000
 
 
 def cache_directory(chosen: str | None) -> Path:
     """Where features are kept: `chosen`, else the user's own cache directory."""
     return Path(chosen) if chosen else platformdirs.user_cache_path("kerasbert") / "features"
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """The frozen part of a classifier, and the rest.
-
-    Attributes:
-        build_frozen: gives the model from the classifier's inputs to what is kept: vectors of shape
-            (batch, width) or, for the first blocks alone, (batch, length, width). Not built where
-            all is there already.
-        rest: from there to the classifier's outputs; its layers are the classifier's own.
-        width: of a row that is kept.
-        has_row_per_piece: whether a text has a row per word piece, and not one only.
-        identity: what decides the rows, other than the word pieces, as JSON values.
-    """
-
-    build_frozen: Callable[[], keras.Model]
-    rest: keras.Model
-    width: int
-    has_row_per_piece: bool
-    identity: dict
-
-
-def frozen_stage(model: keras.Model, config: ModelConfig, precision: str) -> Stage | None:
-    """Cut a classifier between what is frozen and what is trained; None where nothing can be kept.
-
-    Args:
-        model: from `build_classifier`.
-        config: the one it was built from, resolved.
-        precision: policy under which a base that is frozen as a whole runs. First blocks run under
-            the model's own, as the ones above them do.
-    """
-    head, encoder = model.get_layer("head"), model.get_layer("encoder")
-    width = encoder.facts.width
-    identity = {
-        "format": _FORMAT,
-        "backend": keras.backend.backend(),
-        "encoder": config.encoder,
-        "precision": precision if encoder.is_frozen else encoder.dtype_policy.name,
-        "base": encoder.encoder_config.to_dict(),
-    }
-    if encoder.is_frozen:
-
-        def build_frozen() -> keras.Model:
-            running = running_copy(model, config, precision)
-            last = "encoder" if config.pooling == "pooler" else "pooling"
-            return keras.Model(running.inputs, running.get_layer(last).output)
-
-        vectors = keras.Input((width,), name="pooled")
-        return Stage(
-            build_frozen=build_frozen,
-            rest=keras.Model({"pooled": vectors}, head(vectors)),
-            width=width,
-            has_row_per_piece=False,
-            identity=identity | {"pooling": config.pooling, "weights": _digest(encoder.weights)},
-        )
-    if not config.freeze_layers or not isinstance(encoder, BertEncoder):
-        return None
-    inputs = {tensor.name: tensor for tensor in model.inputs}
-    lower = _Lower(encoder, config.freeze_layers, name="lower")
-    hidden = keras.Input((None, width), dtype="float32", name="hidden")
-    mask = keras.Input((None,), dtype="int32", name="attention_mask")
-    pooled = _Upper(encoder, config.freeze_layers, name="upper")(hidden, mask)
-    if config.pooling != "pooler":
-        pooled = model.get_layer("pooling")(pooled, mask)
-    frozen_weights = [variable for variable in encoder.weights if not variable.trainable]
-    return Stage(
-        build_frozen=lambda: keras.Model(inputs, lower(inputs)),
-        rest=keras.Model({"hidden": hidden, "attention_mask": mask}, head(pooled)),
-        width=width,
-        has_row_per_piece=True,
-        identity=identity | {"blocks": config.freeze_layers, "weights": _digest(frozen_weights)},
-    )
 
 
 class FeatureCache:
@@ -129,8 +54,8 @@ class FeatureCache:
         self.stage = stage
         self._parent, self._limit = parent, limit
         name = hashlib.sha256(json.dumps(stage.identity, sort_keys=True).encode()).hexdigest()[:32]
-        self._store = FeatureStore(None if parent is None else parent / name)
-        self.directory = self._store.directory
+        self._stores = [_open_store(parent, name)]
+        self.directory = self._stores[0].directory
         self._forward: Callable | None = None
         self._names: list[str] = []
         self.num_encoded = self.num_found = 0
@@ -147,45 +72,70 @@ class FeatureCache:
         keys, first, inverse = np.unique(
             text_keys(tokens), return_index=True, return_inverse=True
         )  # distinct texts, and which of them each text is
-        shard_of, _ = self._store.find(keys)
-        missing = first[shard_of == -1]
-        self.num_found += len(keys) - len(missing)
-        self.num_encoded += len(missing)
-        if len(missing):
-            self._encode(tokens.take(missing), keys[shard_of == -1], on_progress)
-        shard_of, text_in = self._store.find(keys)
-        return self._source(tokens, shard_of[inverse], text_in[inverse])
+        shards, shard_of, text_in = self._find(keys)
+        is_missing = shard_of == -1
+        self.num_found += int((~is_missing).sum())
+        self.num_encoded += int(is_missing.sum())
+        if is_missing.any():
+            self._encode(tokens, first[is_missing], keys[is_missing], on_progress)
+            shards, shard_of, text_in = self._find(keys)
+        return self._source(tokens, shards, shard_of[inverse], text_in[inverse])
+
+    def missing_bytes(self, tokens: Tokens) -> int:
+        """What encoding n texts would add, in bytes."""
+        keys, first = np.unique(text_keys(tokens), return_index=True)
+        _, shard_of, _ = self._find(keys)
+        return self._num_bytes(tokens, first[shard_of == -1])
 
     def close(self) -> None:
         """Give up the memory, and what was not to be kept."""
-        self._store.close()
+        for store in self._stores:
+            store.close()
 
-    def _encode(self, tokens: Tokens, keys: np.ndarray, on_progress) -> None:
+    def _find(self, keys: np.ndarray) -> tuple[list[Shard], np.ndarray, np.ndarray]:
+        """All shards, the one that has each key (-1 for none), and the text's number in it."""
+        shards = [shard for store in self._stores for shard in store.shards]
+        return shards, *find(shards, keys)
+
+    def _num_bytes(self, tokens: Tokens, texts: np.ndarray) -> int:
+        rows = tokens.lengths[texts].sum() if self.stage.has_row_per_piece else len(texts)
+        return int(rows) * self.stage.width * 4
+
+    def _encode(self, tokens: Tokens, texts: np.ndarray, keys: np.ndarray, on_progress) -> None:
+        """Encode the texts of these numbers, and add them to a store under these keys."""
         if self._parent is not None:
-            needed = num_bytes(tokens, self.stage)
-            make_room(self._parent, needed, self._limit, keep=self.directory)
+            needed = self._num_bytes(tokens, texts)
+            if fits(needed, self._parent, self._limit):
+                make_room(self._parent, needed, self._limit, own=self.directory)
+            else:  # for this run only
+                self._stores.append(FeatureStore(None))
         if self._forward is None:
             frozen = self.stage.build_frozen()
             self._forward = build_forward(frozen)
             self._names = [tensor.name for tensor in frozen.inputs]
-        part_keys, part_rows, done = [], [], 0
-        for indices, outputs in run_batches(
-            self._forward, self._names, tokens, sorted_buckets(tokens.lengths)
+        places = sorted_buckets(tokens.lengths[texts])
+        batches = [texts[part] for part in places]
+        part_keys, part_rows, part_bytes, done = [], [], 0, 0
+        for part, (indices, outputs) in zip(
+            places, run_batches(self._forward, self._names, tokens, batches), strict=True
         ):
             outputs = outputs.astype(np.float32, copy=False)
             for index, rows in zip(indices, outputs, strict=True):
                 # A text's rows are those of its own pieces; the padding's are nobody's.
                 length = tokens.lengths[index]
                 part_rows.append(rows[:length] if self.stage.has_row_per_piece else rows[None])
-            part_keys.append(keys[indices])
+            part_keys.append(keys[part])
+            part_bytes += outputs.nbytes
             done += len(indices)
-            on_progress(done, len(tokens))
-            if len(part_rows) >= _PART or done == len(tokens):
-                self._store.add(np.concatenate(part_keys), part_rows)
-                part_keys, part_rows = [], []
+            on_progress(done, len(texts))
+            if part_bytes >= _PART or done == len(texts):
+                self._stores[-1].add(np.concatenate(part_keys), part_rows)
+                part_keys, part_rows, part_bytes = [], [], 0
 
-    def _source(self, tokens: Tokens, shard_of: np.ndarray, text_in: np.ndarray) -> Source:
-        shards, width = self._store.shards, self.stage.width
+    def _source(
+        self, tokens: Tokens, shards: list[Shard], shard_of: np.ndarray, text_in: np.ndarray
+    ) -> Source:
+        width = self.stage.width
 
         def rows_of(index: int) -> np.ndarray:
             shard, text = shards[shard_of[index]], text_in[index]
@@ -213,18 +163,33 @@ class FeatureCache:
         return Source(take_hidden, signature, tokens.lengths)
 
 
-def num_bytes(tokens: Tokens, stage: Stage) -> int:
-    """What the rows that a stage makes of texts weigh, in bytes."""
-    rows = len(tokens.input_ids) if stage.has_row_per_piece else len(tokens)
-    return rows * stage.width * 4
-
-
 def fits(needed: int, parent: Path | None, limit: int) -> bool:
-    """Whether features of so many bytes have room: within the limit, and on the disk."""
-    place = Path(parent or platformdirs.user_cache_path("kerasbert")).absolute()
+    """Whether features of so many bytes have room: within the limit, and on the disk.
+
+    Args:
+        needed: bytes to be added.
+        parent: the directory of stores; None for one that is removed after the run.
+        limit: what all stores may hold, in bytes.
+    """
+    place = Path(tempfile.gettempdir()) if parent is None else parent.absolute()
     while not place.exists():
         place = place.parent
-    return needed <= limit and needed <= shutil.disk_usage(place).free / 2
+    return needed <= limit and needed <= 0.9 * shutil.disk_usage(place).free
+
+
+def _open_store(parent: Path | None, name: str) -> FeatureStore:
+    if parent is None:
+        return FeatureStore(None)
+    try:
+        return FeatureStore(parent / name)
+    except OSError as error:
+        warnings.warn(
+            f"Features cannot be kept in {parent} ({error.strerror or error}), so they are kept "
+            "for this run only. Name another --cache-dir, or pass --no-cache.",
+            InputWarning,
+            stacklevel=2,
+        )
+        return FeatureStore(None)
 
 
 def text_keys(tokens: Tokens) -> np.ndarray:
@@ -235,40 +200,3 @@ def text_keys(tokens: Tokens) -> np.ndarray:
         digest.update(tokens.token_type_ids[start:end].tobytes())
         keys[index] = digest.digest()
     return keys
-
-
-class _Lower(keras.layers.Layer):
-    """The first blocks of an encoder, whose weights stay the encoder's."""
-
-    def __init__(self, encoder: BertEncoder, num_blocks: int, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
-        self.encoder, self.num_blocks = encoder, num_blocks
-
-    def call(self, inputs):
-        return self.encoder.lower(inputs, self.num_blocks)
-
-    def compute_output_spec(self, inputs):
-        batch, length = inputs["input_ids"].shape
-        return keras.KerasTensor((batch, length, self.encoder.facts.width), dtype="float32")
-
-
-class _Upper(keras.layers.Layer):
-    """The blocks above the first ones, and the pooler where the encoder has it."""
-
-    def __init__(self, encoder: BertEncoder, num_blocks: int, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
-        self.encoder, self.num_blocks = encoder, num_blocks
-
-    def call(self, hidden, attention_mask, training=False):
-        return self.encoder.upper(hidden, attention_mask, self.num_blocks, training)
-
-    def compute_output_spec(self, hidden, attention_mask, training=False):
-        shape = (hidden.shape[0], hidden.shape[2]) if self.encoder.pooler else hidden.shape
-        return keras.KerasTensor(shape, dtype="float32")
-
-
-def _digest(weights: list[keras.Variable]) -> str:
-    digest = hashlib.sha256()
-    for weight in weights:
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).view(np.uint8))
-    return digest.hexdigest()

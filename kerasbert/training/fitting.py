@@ -92,12 +92,17 @@ def fit_classifier(
         )
         num_steps = int(batches.cardinality()) * config.train.epochs
         compile_classifier(
-            part.trained, model_config.task, learning_rate=learning_rate, num_steps=num_steps
+            part.trained,
+            model_config.task,
+            learning_rate=learning_rate,
+            num_steps=num_steps,
+            precision=policy,
         )
         say(
             console,
             f"{num_steps:,} steps of {config.train.batch_size} in {config.train.epochs} epochs, "
-            f"learning rate up to {learning_rate:g}, training in {policy}, running in {precision}",
+            f"learning rate up to {learning_rate:g}\n{model_config.encoder} encoder, "
+            f"training in {policy}, running in {precision}",
         )
         validation_targets = dataset.labels.encode(dataset.validation)
         with ProgressBars(console, len(tokens)) as bars:

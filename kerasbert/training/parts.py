@@ -2,7 +2,6 @@
 
 import abc
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,14 +14,8 @@ from kerasbert.data.tokens import Tokens
 from kerasbert.models.running import Forward, build_forward, running_copy
 from kerasbert.scoring import score
 from kerasbert.training.callbacks import encoding_bar, say
-from kerasbert.training.features import (
-    FeatureCache,
-    Stage,
-    cache_directory,
-    fits,
-    frozen_stage,
-    num_bytes,
-)
+from kerasbert.training.features import FeatureCache, cache_directory, fits
+from kerasbert.training.stages import Stage, frozen_stage
 
 
 class Part(abc.ABC):
@@ -132,23 +125,24 @@ def trained_part(
     stage = frozen_stage(model, config, precision)
     if stage is None:
         return whole
-    parent: Path | None = cache_directory(train.cache_dir) if train.cache else None
+    parent = cache_directory(train.cache_dir) if train.cache else None
     limit = int(train.cache_limit * 1e9)
-    needed = num_bytes(tokens, stage)
+    cache = FeatureCache(stage, parent, limit)
+    needed = cache.missing_bytes(tokens)
+    has_room = fits(needed, parent, limit)
     if stage.has_row_per_piece:
-        has_room = fits(needed, parent, limit)
         say(
             console,
-            f"what leaves block {config.freeze_layers} weighs {needed / 1e9:.2f} GB: "
-            + ("computed once" if has_room else "too much to keep, computed in each epoch"),
+            f"what leaves block {config.freeze_layers} weighs {needed / 1e9:.2f} GB more than is "
+            "kept already: " + ("kept" if has_room else "too much, computed in each epoch"),
         )
         if not has_room:
+            cache.close()
             return whole
-    elif parent is not None and not fits(needed, parent, limit):
+    elif parent is not None and not has_room:
         say(
             console,
             f"the features weigh {needed / 1e9:.2f} GB, more than --cache-limit or the disk "
             "allows: kept for this run only",
         )
-        parent = None
-    return AboveFrozen(stage, whole, FeatureCache(stage, parent, limit), console)
+    return AboveFrozen(stage, whole, cache, console)

@@ -251,12 +251,17 @@ def test_a_store_with_a_directory_stays_after_it_was_closed(directory):
     assert len(list(directory.glob("shard-*"))) == 2
 
 
-@pytest.mark.parametrize("is_file", [False, True], ids=["vanished", "a file in its place"])
-def test_rows_that_cannot_be_written_are_kept_in_memory(is_file, directory):
+def test_a_store_that_was_removed_is_made_again(directory):
     store = FeatureStore(directory)
     shutil.rmtree(directory)
-    if is_file:
-        directory.write_text("not a directory")
+    store.add(keys_of("e"), rows_of(1))
+    assert read(FeatureStore(directory), "a", "e") == [None, (1, 1)]
+
+
+def test_rows_that_cannot_be_written_are_kept_in_memory(directory):
+    store = FeatureStore(directory)
+    shutil.rmtree(directory)
+    directory.write_text("not a directory")
     with pytest.warns(InputWarning, match="60 bytes of features are kept in memory") as caught:
         store.add(keys_of("e", "d"), rows_of(1, 4))
     assert str(directory) in str(caught[0].message)
@@ -269,7 +274,7 @@ def make_store(path, used):
     """A store that weighs a little over 4,000 bytes, last used at a time in seconds."""
     store = FeatureStore(path)
     store.add(keys_of("a"), [np.zeros((1000, 1), np.float32)])
-    os.utime(path / "used", (used, used))
+    os.utime(path / "kerasbert-features", (used, used))
     return path
 
 
@@ -292,21 +297,32 @@ def left(tmp_path):
     [(20_000, ["a", "b", "c"]), (15_000, ["a", "b"]), (9_500, ["a"]), (8_000, [])],
 )
 def test_what_was_not_used_for_longest_is_removed_first(limit, expected, stores, tmp_path):
-    make_room(tmp_path, 4000, limit, keep=tmp_path / "new")
+    make_room(tmp_path, 4000, limit, own=tmp_path / "new")
     assert left(tmp_path) == expected
 
 
-def test_the_store_in_use_stays_whatever_its_age(stores, tmp_path):
-    make_room(tmp_path, 4000, 15_000, keep=tmp_path / "c")
+def test_the_store_in_use_goes_last_and_shard_by_shard(stores, tmp_path):
+    make_room(tmp_path, 4000, 15_000, own=tmp_path / "c")
     assert left(tmp_path) == ["a", "c"]
-    make_room(tmp_path, 4000, 0, keep=tmp_path / "c")
+    store = FeatureStore(tmp_path / "c")
+    os.utime(next((tmp_path / "c").glob("shard-*")), (0, 0))
+    store.add(keys_of("b"), [np.zeros((1000, 1), np.float32)])
+    make_room(tmp_path, 4000, 10_000, own=tmp_path / "c")
     assert left(tmp_path) == ["c"]
-    assert read(FeatureStore(tmp_path / "c"), "a") == [(0, 1000)]
+    assert read(FeatureStore(tmp_path / "c"), "a", "b") == [None, (0, 1000)]
+    assert read(store, "a") == [(0, 1000)]  # whoever had it open has it still
+
+
+def test_a_directory_without_the_mark_is_nobodys_to_remove(stores, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "used").write_text("")
+    make_room(tmp_path, 10, 20, own=tmp_path / "c")
+    assert (tmp_path / "thesis" / "used").exists()
 
 
 def test_opening_a_store_is_using_it(stores, tmp_path):
     FeatureStore(tmp_path / "c")
-    make_room(tmp_path, 4000, 15_000, keep=tmp_path / "new")
+    make_room(tmp_path, 4000, 15_000, own=tmp_path / "new")
     assert left(tmp_path) == ["a", "c"]
 
 
@@ -314,7 +330,7 @@ def test_what_is_no_store_is_neither_counted_nor_removed(stores, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").write_bytes(b"." * 50_000)
     (tmp_path / "notes.txt").write_text("mine")
-    make_room(tmp_path, 4000, 20_000, keep=tmp_path / "new")
+    make_room(tmp_path, 4000, 20_000, own=tmp_path / "new")
     assert left(tmp_path) == ["a", "b", "c", "notes.txt", "photos"]
-    make_room(tmp_path, 4000, 0, keep=tmp_path / "new")
+    make_room(tmp_path, 4000, 0, own=tmp_path / "new")
     assert left(tmp_path) == ["notes.txt", "photos"]

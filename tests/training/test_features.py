@@ -18,8 +18,9 @@ from kerasbert.models.classifier import build_classifier
 from kerasbert.models.optimization import compile_classifier
 from kerasbert.models.resolving import resolve_model_config
 from kerasbert.training import features
-from kerasbert.training.features import FeatureCache, fits, frozen_stage, num_bytes, text_keys
+from kerasbert.training.features import FeatureCache, fits, text_keys
 from kerasbert.training.fitting import fit_classifier
+from kerasbert.training.stages import frozen_stage
 from tests.conftest import comments, encoder_config, make_tokenizer, toy_config, write_csv
 
 TEXTS = ["you are kind", "idiot !", "dog", "the man sings a very good very great piano"]
@@ -246,7 +247,7 @@ def test_features_beyond_the_limit_are_kept_for_this_run_only(frozen, cache):
     _, shown = fit(frozen(cache_limit=1535e-9))
     assert "more than --cache-limit or the disk allows: kept for this run only" in shown
     assert counts(shown) == (40, 0)
-    assert not cache.exists()
+    assert not list(cache.rglob("shard-*"))
 
 
 def test_a_damaged_shard_is_encoded_again(frozen, cache):
@@ -267,7 +268,7 @@ def test_the_store_used_longest_ago_makes_room(tmp_path):
     for number, pooling in enumerate(("cls", "mean", "max")):
         cache = bare_cache(tmp_path, pooling=pooling)
         cache.source(tokenize(TEXTS))
-        os.utime(cache.directory / "used", (number, number))
+        os.utime(cache.directory / "kerasbert-features", (number, number))
         names.append(cache.directory.name)
     weight = sum(map(len, content(cache.directory).values()))
     # Four texts of 12 numbers of 4 bytes are to be added; checksums differ in their digits.
@@ -354,11 +355,11 @@ def test_on_kept_activations_all_is_as_with_those_of_each_epoch(layers, pooling,
         "learning_rate": 1e-2,
     }
     kept, shown = fit(frozen(**changes))
-    assert f"what leaves block {layers} weighs 0.00 GB: computed once" in shown
+    assert f"what leaves block {layers} weighs 0.00 GB more than is kept already: kept" in shown
     assert re.findall(r"(\d+) distinct texts encoded", shown) == ["32", "8"]
     before = content(cache)
     computed, shown = fit(frozen(**changes, cache_limit=0.0))
-    assert f"what leaves block {layers} weighs 0.00 GB: too much to keep, computed in each" in shown
+    assert f"what leaves block {layers} weighs 0.00 GB more than is kept already: too much" in shown
     assert "encoded" not in shown
     assert content(cache) == before
     np.testing.assert_allclose(probabilities(kept), probabilities(computed), atol=1e-5)
@@ -383,5 +384,5 @@ def test_activations_of_a_text_are_those_of_its_own_pieces(tmp_path):
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
     assert np.all(batch["hidden"][1, 3:] == 0)
     # 3 pieces and 5 pieces, of 12 numbers of 4 bytes each.
-    assert num_bytes(tokens, cache.stage) == 8 * 12 * 4
+    assert cache.missing_bytes(tokens) == 0
     assert sum(shard.stat().st_size for shard in tmp_path.rglob("rows.npy")) == 128 + 8 * 12 * 4
