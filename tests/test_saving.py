@@ -16,7 +16,8 @@ from kerasbert import saving
 from kerasbert.config import ModelConfig
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
-from kerasbert.errors import InputError, TrainingError
+from kerasbert.errors import InputError, InputWarning, TrainingError
+from kerasbert.models.base import declared_pooling
 from kerasbert.models.classifier import build_classifier
 from kerasbert.models.optimization import compile_classifier
 from kerasbert.models.resolving import resolve_model_config
@@ -106,12 +107,32 @@ def test_it_is_checked_in_float32_and_run_in_bfloat16(run, saved_once):
         saving.load_run(saved_once, "float16")
 
 
+@pytest.mark.parametrize("reported", ["float32", "bfloat16"])
+def test_it_runs_as_it_was_reported_unless_told_otherwise(reported, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("kerasbert.models.running._has_bfloat16", lambda: True)
+    saving.save(tmp_path / "run", dataclasses.replace(run, running_precision=reported))
+    assert saving.load_run(tmp_path / "run").running_precision == reported
+    monkeypatch.setattr("kerasbert.models.running._has_bfloat16", lambda: False)
+    assert saving.load_run(tmp_path / "run").running_precision == "float32"
+
+
+def test_a_model_that_does_not_bear_rounding_runs_in_float32(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("kerasbert.models.running._has_bfloat16", lambda: True)
+    monkeypatch.setitem(saving.PROBE_TOLERANCE, "bfloat16", 0.0)
+    saving.save(tmp_path / "run", dataclasses.replace(run, running_precision="bfloat16"))
+    with pytest.warns(InputWarning, match="so it runs in float32"):
+        assert saving.load_run(tmp_path / "run").running_precision == "float32"
+    with pytest.raises(InputError, match=r"do not bear rounding\. Load it in float32"):
+        saving.load_run(tmp_path / "run", "bfloat16")
+
+
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta"])
 def test_a_base_of_its_own(family, tmp_path):
     run = make_run(family)
     saving.save_base(tmp_path / "base", run)
     config = dataclasses.replace(run.config, base=str(tmp_path / "base"))
-    again = build_classifier(config).get_layer("encoder")
+    again = build_classifier(dataclasses.replace(config, pooling=None)).get_layer("encoder")
+    assert declared_pooling(tmp_path / "base") == "mean"
     for ours, theirs in zip(run.model.get_layer("encoder").weights, again.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(InputError, match="holds files, but no run"):

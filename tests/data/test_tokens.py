@@ -1,5 +1,8 @@
+import json
+
 import numpy as np
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError
@@ -80,3 +83,20 @@ def test_several_threads_at_once(tokenizer):
 
     call_from_threads(call)
     assert not wrong
+
+
+def test_what_version_5_of_transformers_writes_is_read_by_version_4(tmp_path):
+    class TokenizersBackend(PreTrainedTokenizerFast):
+        """Under this name it is written by transformers 5."""
+
+    made = make_tokenizer()
+    renamed = TokenizersBackend(
+        tokenizer_object=made.backend_tokenizer, pad_token="[PAD]", unk_token="[UNK]"
+    )
+    Tokenizer(renamed, 8).save(tmp_path)
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
+    again = Tokenizer.from_directory(tmp_path, 8)
+    assert (
+        again(["you are"]).input_ids.tolist() == Tokenizer(made, 8)(["you are"]).input_ids.tolist()
+    )

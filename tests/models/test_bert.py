@@ -221,6 +221,8 @@ def test_freezing_by_named_blocks(family):
         ({"hidden_act": "quick_gelu"}, "the activation 'quick_gelu' is not one of gelu, gelu_new"),
         ({"position_embedding_type": "relative_key"}, "the positions are 'relative_key'"),
         ({"is_decoder": True}, "the base is a decoder"),
+        ({"num_attention_heads": 0}, "it has 0 heads and a middle width of 37"),
+        ({"hidden_dropout_prob": 1.5}, r"its dropout rates are \(1.5, 0.1\)"),
         ({"num_attention_heads": 5}, "5 heads do not divide a width of 12"),
     ],
 )

@@ -187,6 +187,34 @@ def test_shards(tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "shards", [None, ["a"], {}, {"x": 3}, {"x": "../model.safetensors"}, {"x": "/a.safetensors"}]
+)
+def test_an_index_names_files_beside_it(shards, tmp_path):
+    write_checkpoint(tmp_path, random_encoder())
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    with pytest.raises(InputError, match="names of files beside it"):
+        read(inside)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            np.full(12, np.nan, np.float32),
+            "'embeddings.LayerNorm.bias' that is not finite",
+        ),
+        (np.zeros(12, np.int8), "'embeddings.LayerNorm.bias' is of the type I8. Expected float32"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_named(value, message, tmp_path):
+    state = state_of(random_encoder()) | {"embeddings.LayerNorm.bias": value}
+    with pytest.raises(InputError, match=message):
+        read(save(tmp_path, state))
+
+
 def test_missing_weights_are_named(tmp_path):
     state = state_of(random_encoder())
     del state["encoder.layer.1.output.dense.weight"]

@@ -79,6 +79,10 @@ def test_labels_of_other_names_are_refused(published, tmp_path):
     ("changes", "message"),
     [
         ({"num_labels": 2}, "has 3 labels, and the data has 2"),
+        (
+            {"hidden_units": (7,), "num_labels": 3, "task": "multiclass"},
+            "`hidden_units` must be left out with --head pretrained",
+        ),
         ({"pooling": "mean", "num_labels": 3, "task": "multiclass"}, "`pooling` must be '"),
     ],
 )

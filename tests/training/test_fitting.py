@@ -124,6 +124,8 @@ def test_mixed_precision(precision, toy_base, comments_csv):
     run = fit_classifier(toy_config(toy_base(), comments_csv, precision=precision))
     assert run.precision == precision
     assert math.isfinite(run.report["validation"]["loss"])
+    is_scaled = isinstance(run.model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert is_scaled == (precision == "mixed_float16")
 
 
 def test_multilabel_with_unknown_cells(toy_base, tmp_path):
