@@ -19,7 +19,7 @@ test: $(ENV)/installed-test $(PLAIN)/installed-test
 	$(ENV)/bin/ruff format --check .
 	$(RUN) -m pytest -n 2 --dist loadfile
 	$(PLAIN)/bin/python -m pytest -n 2 tests/test_portability.py tests/test_inference.py \
-		tests/training/test_fitting.py tests/models/test_checkpoints.py
+		tests/models/test_checkpoints.py
 
 $(ENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(ENV)
