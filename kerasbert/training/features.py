@@ -52,10 +52,12 @@ class FeatureCache:
 
     def __init__(self, stage: Stage, parent: Path | None, limit: int):
         self.stage = stage
-        self._parent, self._limit = parent, limit
         name = hashlib.sha256(json.dumps(stage.identity, sort_keys=True).encode()).hexdigest()[:32]
         self._stores = [_open_store(parent, name)]
         self.directory = self._stores[0].directory
+        # None, too, where the store could not be made in its place.
+        self._parent = parent if self.directory.parent == parent else None
+        self._limit = limit
         self._forward: Callable | None = None
         self._names: list[str] = []
         self.num_encoded = self.num_found = 0

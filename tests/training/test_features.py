@@ -250,6 +250,13 @@ def test_features_beyond_the_limit_are_kept_for_this_run_only(frozen, cache):
     assert not list(cache.rglob("shard-*"))
 
 
+def test_a_cache_that_cannot_be_made_is_warned_of_and_done_without(frozen, cache):
+    cache.write_text("a file")
+    with pytest.warns(InputWarning, match=r"kept for this run only\. Name another --cache-dir"):
+        _, shown = fit(frozen(cache_dir=str(cache / "below")))
+    assert counts(shown) == (40, 0)
+
+
 def test_a_damaged_shard_is_encoded_again(frozen, cache):
     first, _ = fit(frozen())
     rows = sorted(cache.rglob("rows.npy"), key=lambda path: path.stat().st_size)
