@@ -30,7 +30,7 @@ def open_tensors(directory: Path, files: contextlib.ExitStack) -> Tensors:
         for name in names:
             file = files.enter_context(safetensors.safe_open(directory / name, framework="np"))
             is_tensorflow = (file.metadata() or {}).get("format") == "tf"
-            for key in file.keys():  # noqa: SIM118, the file is no dictionary
+            for key in file.offset_keys():
                 read = functools.partial(_read_safetensor, file, key)
                 tensors |= _from_tensorflow(key, read) if is_tensorflow else {_modern(key): read}
         return tensors

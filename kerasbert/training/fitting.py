@@ -10,12 +10,12 @@ import numpy as np
 from rich.console import Console
 from transformers import PretrainedConfig
 
-from kerasbert.config import FitConfig, ModelConfig
+from kerasbert.config import FitConfig, ModelConfig, TrainConfig
 from kerasbert.config_json import to_json
 from kerasbert.data.dataset import Dataset, read_dataset
 from kerasbert.data.examples import Examples
 from kerasbert.data.labels import Labels
-from kerasbert.data.pipeline import training_batches, validation_batches
+from kerasbert.data.pipeline import Source, training_batches, validation_batches
 from kerasbert.data.tokens import Tokenizer, Tokens
 from kerasbert.errors import InputError
 from kerasbert.metrics import build_report
@@ -27,7 +27,7 @@ from kerasbert.models.resolving import resolve_model_config
 from kerasbert.models.running import running_precision, training_precision
 from kerasbert.run import Run
 from kerasbert.training.callbacks import FreezingProof, ProgressBars, StopAtNaN, say
-from kerasbert.training.parts import trained_part
+from kerasbert.training.parts import Part, trained_part
 
 
 def fit_classifier(
@@ -81,55 +81,21 @@ def fit_classifier(
     precision = running_precision(config.train.precision, model_config.encoder)
     part = trained_part(model, model_config, config.train, precision, tokens, console)
     with contextlib.closing(part):
-        source, validation_source = part.source(tokens), part.source(validation_tokens)
         learning_rate = config.train.learning_rate or default_learning_rate(model)
-        batches = training_batches(
-            source,
-            targets,
-            batch_size=config.train.batch_size,
-            seed=config.train.seed,
-            bucket=config.train.bucket,
-        )
-        num_steps = int(batches.cardinality()) * config.train.epochs
-        compile_classifier(
-            part.trained,
-            model_config.task,
-            learning_rate=learning_rate,
-            num_steps=num_steps,
-            precision=policy,
-        )
+        train = dataclasses.replace(config.train, learning_rate=learning_rate)
+        sources = part.source(tokens), part.source(validation_tokens)
         say(
             console,
-            f"{num_steps:,} steps of {config.train.batch_size} in {config.train.epochs} epochs, "
-            f"learning rate up to {learning_rate:g}\n{model_config.encoder} encoder, "
-            f"training in {policy}, running in {precision}",
+            f"{model_config.encoder} encoder, training in {policy}, running in {precision}",
         )
-        validation_targets = dataset.labels.encode(dataset.validation)
-        with ProgressBars(console, len(tokens)) as bars:
-            part.trained.fit(
-                batches,
-                validation_data=validation_batches(validation_source, validation_targets),
-                epochs=config.train.epochs,
-                shuffle=False,  # the batches are shuffled already
-                verbose=0,
-                callbacks=[FreezingProof(console, model), StopAtNaN(), bars],
-            )
-
-        def report_on(examples: Examples, tokens: Tokens) -> dict[str, Any]:
-            return build_report(
-                dataset.labels, dataset.labels.encode(examples), part.outputs(tokens)
-            )
-
-        report = {"validation": report_on(dataset.validation, validation_tokens)}
+        _train(part, sources, dataset, train, FreezingProof(console, model), console)
+        report = {
+            "validation": _report(part, dataset.labels, dataset.validation, validation_tokens)
+        }
         if dataset.test is not None:
             test_tokens = tokenizer(dataset.test.texts, dataset.test.pairs)
-            report["test"] = report_on(dataset.test, test_tokens)
-    settings = dataclasses.replace(
-        config,
-        data=dataset.config,
-        model=model_config,
-        train=dataclasses.replace(config.train, learning_rate=learning_rate),
-    )
+            report["test"] = _report(part, dataset.labels, dataset.test, test_tokens)
+    settings = dataclasses.replace(config, data=dataset.config, model=model_config, train=train)
     return Run(
         model,
         model_config,
@@ -140,6 +106,47 @@ def fit_classifier(
         fit=json.loads(to_json(settings)),
         report=report,
     )
+
+
+def _train(
+    part: Part,
+    sources: tuple[Source, Source],
+    dataset: Dataset,
+    train: TrainConfig,
+    proof: FreezingProof,
+    console: Console,
+) -> None:
+    """Compile and fit on the sources of training and validation, with bars and checks."""
+    targets, validation_targets = map(dataset.labels.encode, (dataset.train, dataset.validation))
+    batches = training_batches(
+        sources[0], targets, batch_size=train.batch_size, seed=train.seed, bucket=train.bucket
+    )
+    num_steps = int(batches.cardinality()) * train.epochs
+    compile_classifier(
+        part.trained,
+        dataset.labels.task,
+        learning_rate=train.learning_rate,
+        num_steps=num_steps,
+        precision=training_precision(train.precision),
+    )
+    say(
+        console,
+        f"{num_steps:,} steps of {train.batch_size} in {train.epochs} epochs, "
+        f"learning rate up to {train.learning_rate:g}",
+    )
+    with ProgressBars(console, len(dataset.train)) as bars:
+        part.trained.fit(
+            batches,
+            validation_data=validation_batches(sources[1], validation_targets),
+            epochs=train.epochs,
+            shuffle=False,  # the batches are shuffled already
+            verbose=0,
+            callbacks=[proof, StopAtNaN(), bars],
+        )
+
+
+def _report(part: Part, labels: Labels, examples: Examples, tokens: Tokens) -> dict[str, Any]:
+    return build_report(labels, labels.encode(examples), part.outputs(tokens))
 
 
 def _in_pretrained_order(labels: Labels, encoder_config: PretrainedConfig) -> Labels:

@@ -110,7 +110,7 @@ def test_take_gives_texts_in_the_order_asked_for(texts_of):
 def test_equal_to_any_sequence_of_the_same_strings(texts_of):
     texts = texts_of(WORDS)
     assert texts == WORDS
-    assert WORDS == texts  # noqa: SIM300
+    assert list(WORDS).__eq__(texts) is NotImplemented  # so Python asks the other side
     assert texts == tuple(WORDS)
     assert texts == texts_of(WORDS)
     assert texts != WORDS[:-1]
