@@ -60,6 +60,7 @@ class FeatureCache:
         self._limit = limit
         self._forward: Callable | None = None
         self._names: list[str] = []
+        self._asked: tuple[Tokens, tuple] | None = None
         self.num_encoded = self.num_found = 0
 
     def source(
@@ -71,9 +72,7 @@ class FeatureCache:
             tokens: the texts.
             on_progress: called with the number of texts encoded, and that of those to encode.
         """
-        keys, first, inverse = np.unique(
-            text_keys(tokens), return_index=True, return_inverse=True
-        )  # distinct texts, and which of them each text is
+        keys, first, inverse = self._distinct(tokens)
         shards, shard_of, text_in = self._find(keys)
         is_missing = shard_of == -1
         self.num_found += int((~is_missing).sum())
@@ -85,7 +84,7 @@ class FeatureCache:
 
     def missing_bytes(self, tokens: Tokens) -> int:
         """What encoding n texts would add, in bytes."""
-        keys, first = np.unique(text_keys(tokens), return_index=True)
+        keys, first, _ = self._distinct(tokens)
         _, shard_of, _ = self._find(keys)
         return self._num_bytes(tokens, first[shard_of == -1])
 
@@ -93,6 +92,13 @@ class FeatureCache:
         """Give up the memory, and what was not to be kept."""
         for store in self._stores:
             store.close()
+
+    def _distinct(self, tokens: Tokens) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Keys of the distinct texts, where each comes first, and which of them each text is."""
+        if self._asked is None or self._asked[0] is not tokens:  # asked twice in a row
+            distinct = np.unique(text_keys(tokens), return_index=True, return_inverse=True)
+            self._asked = tokens, distinct
+        return self._asked[1]
 
     def _find(self, keys: np.ndarray) -> tuple[list[Shard], np.ndarray, np.ndarray]:
         """All shards, the one that has each key (-1 for none), and the text's number in it."""
