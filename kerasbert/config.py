@@ -7,29 +7,22 @@ config.
 
 import dataclasses
 import math
-from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
-from kerasbert.errors import InputError, did_you_mean
+from kerasbert.config_checks import INTEGERS, STRINGS, check, check_choice, one_of
+from kerasbert.config_train import ObjectiveConfig, OptimizerConfig, RecordConfig, TrainConfig
 from kerasbert.tasks import TASKS
 
 HEADS = ("linear", "classification", "mlp", "pretrained")
 ENCODERS = ("auto", "native", "transformers")
+TRUNCATIONS = ("longest_first", "proportional")
 POOLINGS = ("cls", "mean", "max", "pooler", "last")
-PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 # Of a model that is only run.
 RUNNING_PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-def one_of(*choices: str) -> Any:
-    """Show a flag's choices in its help; the config checks them, and names the nearest."""
-    return tyro.conf.arg(metavar="{" + ",".join(choices) + "}")
-
-
-_INTEGERS = tyro.conf.arg(metavar="INT [INT ...]")
-_STRINGS = tyro.conf.arg(metavar="STR [STR ...]")
 # Read off the labels, so part of the config and of its JSON, but not a flag.
 _FROM_DATA = tyro.conf.Suppress
 
@@ -57,7 +50,7 @@ class DataConfig:
 
     # One column of classes or scores, or several 0/1 columns (multilabel; an empty cell there
     # means unknown and counts neither in the loss nor in the metrics).
-    label_columns: Annotated[tuple[str, ...], _STRINGS] = ("label",)
+    label_columns: Annotated[tuple[str, ...], STRINGS] = ("label",)
 
     # What to predict. auto: several label columns are multilabel, numbers with fractions are
     # regression, two values are binary, more are multiclass.
@@ -75,18 +68,18 @@ class DataConfig:
 
     def __post_init__(self):
         is_list = not isinstance(self.label_columns, str) and len(self.label_columns) > 0
-        _check(self, "label_columns", is_list, "be a list of at least one column")
-        _check(
+        check(self, "label_columns", is_list, "be a list of at least one column")
+        check(
             self,
             "label_columns",
             len(set(self.label_columns)) == len(self.label_columns),
             "name each column once",
         )
-        _check(
+        check(
             self, "validation_fraction", 0 < self.validation_fraction < 1, "be above 0 and below 1"
         )
-        _check(self, "limit", self.limit is None or self.limit > 0, "be above 0")
-        _check_choice(self, "task", ("auto", *TASKS))
+        check(self, "limit", self.limit is None or self.limit > 0, "be above 0")
+        check_choice(self, "task", ("auto", *TASKS))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +112,7 @@ class ModelConfig:
 
     # Widths of the head's hidden layers, in units. Default: the base's width, twice for mlp and
     # once for classification.
-    hidden_units: Annotated[tuple[int, ...] | None, _INTEGERS] = None
+    hidden_units: Annotated[tuple[int, ...] | None, INTEGERS] = None
 
     # Share of the head's features set to zero in training, 0 to below 1, against overfitting.
     dropout: float = 0.15
@@ -135,32 +128,48 @@ class ModelConfig:
     # lengths, not with this: batches are only as long as their longest text.
     max_length: int = 256
 
+    # What goes where a pair is longer. longest_first: the end of the longer text, until both are
+    # equally long. proportional: of each as much as it is longer.
+    truncation: Annotated[str, one_of(*TRUNCATIONS)] = "longest_first"
+
+    # Freeze the blocks' kernels and train a correction to each, a product of two matrices with this
+    # many columns between them (LoRA; Hu et al., 2021), typically 8; 0 is none. Native encoder.
+    lora_rank: int = 0
+
     task: Annotated[str, _FROM_DATA] = "binary"
     num_labels: Annotated[int, _FROM_DATA] = 2
     target_mean: Annotated[float, _FROM_DATA] = 0.0
     target_scale: Annotated[float, _FROM_DATA] = 1.0
 
     def __post_init__(self):
-        _check(self, "freeze_layers", self.freeze_layers >= 0, "be 0 or above")
-        _check_choice(self, "encoder", ENCODERS)
-        _check_choice(self, "head", HEADS)
+        check(self, "freeze_layers", self.freeze_layers >= 0, "be 0 or above")
+        check_choice(self, "encoder", ENCODERS)
+        check_choice(self, "head", HEADS)
         if self.pooling is not None:
-            _check_choice(self, "pooling", POOLINGS)
-        _check(self, "dropout", 0 <= self.dropout < 1, "be at least 0 and below 1")
-        _check(self, "l2", 0 <= self.l2 < math.inf, "be 0 or above, and finite")
-        _check(self, "max_length", self.max_length >= 4, "be at least 4")
-        _check_choice(self, "task", TASKS)
+            check_choice(self, "pooling", POOLINGS)
+        check(self, "dropout", 0 <= self.dropout < 1, "be at least 0 and below 1")
+        check(self, "l2", 0 <= self.l2 < math.inf, "be 0 or above, and finite")
+        check(self, "max_length", self.max_length >= 4, "be at least 4")
+        check_choice(self, "truncation", TRUNCATIONS)
+        check(self, "lora_rank", self.lora_rank >= 0, "be 0 or above")
+        check(
+            self,
+            "lora_rank",
+            not (self.lora_rank and self.freeze_base),
+            "be left out with --freeze-base, which trains no block",
+        )
+        check_choice(self, "task", TASKS)
         task = TASKS[self.task]
-        _check(
+        check(
             self,
             "num_labels",
             task.min_labels <= self.num_labels <= task.max_labels,
             f"be from {task.min_labels} to {task.max_labels} for {self.task}",
         )
-        _check(self, "target_mean", math.isfinite(self.target_mean), "be finite")
-        _check(self, "target_scale", 0 < self.target_scale < math.inf, "be above 0, and finite")
+        check(self, "target_mean", math.isfinite(self.target_mean), "be finite")
+        check(self, "target_scale", 0 < self.target_scale < math.inf, "be above 0, and finite")
         if self.hidden_units is not None:
-            _check(self, "hidden_units", min(self.hidden_units, default=1) > 0, "be above 0")
+            check(self, "hidden_units", min(self.hidden_units, default=1) > 0, "be above 0")
             num_hidden = len(self.hidden_units)
             allowed = {
                 "linear": (num_hidden == 0, "be left out with --head linear"),
@@ -168,55 +177,7 @@ class ModelConfig:
                 "mlp": (num_hidden >= 1, "be at least one width with --head mlp"),
                 "pretrained": (num_hidden <= 1, "be left out with --head pretrained"),
             }
-            _check(self, "hidden_units", *allowed[self.head])
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """How the weights are found; nothing here is needed to use them."""
-
-    # Passes over the training rows; 0 takes a pretrained head as it is.
-    epochs: int = 3
-
-    # Texts per step. More needs more memory and, in general, a higher learning rate.
-    batch_size: int = 16
-
-    # Highest step size of Adam; rises over the first tenth of the steps, then falls to 0.
-    # Default: 1e-2 when the base is frozen, else 5e-5, since larger steps undo the pretraining.
-    learning_rate: float | None = None
-
-    # Number format of the products. auto: trains in float32, and runs what is not trained (a frozen
-    # base, the trained model) in bfloat16 where the processor has it. float32: all of it.
-    # mixed_bfloat16 and mixed_float16 train so as well; weights and losses stay float32.
-    precision: Annotated[str, one_of(*PRECISIONS)] = "auto"
-
-    # Put texts of like length into one batch, in random order: little to pad, and as accurate.
-    bucket: bool = True
-
-    # Keep what a frozen base makes of the texts, so that another run on them encodes nothing.
-    cache: bool = True
-
-    # Where to keep it. Default: the user's cache directory, such as ~/.cache/kerasbert/features.
-    cache_dir: str | None = None
-
-    # What the cache may hold, in GB; what was not used for longest goes first.
-    cache_limit: float = 10.0
-
-    # Fixes the split, the order of the rows, new weights and dropout.
-    seed: int = 0
-
-    def __post_init__(self):
-        _check(self, "epochs", self.epochs >= 0, "be 0 or above")
-        _check(self, "batch_size", self.batch_size > 0, "be above 0")
-        _check(
-            self,
-            "learning_rate",
-            self.learning_rate is None or 0 < self.learning_rate < math.inf,
-            "be above 0, and finite",
-        )
-        _check_choice(self, "precision", PRECISIONS)
-        _check(self, "cache_limit", 0 <= self.cache_limit < math.inf, "be 0 or above, and finite")
-        _check(self, "seed", 0 <= self.seed < 2**32, "be at least 0 and below 2^32")
+            check(self, "hidden_units", *allowed[self.head])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,6 +190,9 @@ class FitConfig:
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
+    record: RecordConfig = dataclasses.field(default_factory=RecordConfig)
 
     # Directory to write the run to. Default: saved_weights/DATA-BASE, numbered if taken.
     output: str | None = None
@@ -236,26 +200,58 @@ class FitConfig:
     # Replace the run that --output holds, once the new one is complete.
     overwrite: bool = False
 
+    # Go on from the last checkpoint of the same command, if it was killed or interrupted.
+    resume: bool = False
+
+    # Save LoRA's matrices beside the weights they correct, instead of adding them up.
+    keep_lora: bool = False
+
+    # Train once with each of these seeds, and report mean and spread.
+    seeds: Annotated[tuple[int, ...] | None, INTEGERS] = None
+
+    # Train so many times, each time with another part of the training file held out, stratified;
+    # report mean and spread, and keep the probabilities of the rows while they were held out.
+    folds: int | None = None
+
+    # Do not train: try step sizes from very small to too large, draw the losses, propose one.
+    find_learning_rate: bool = False
+
     def __post_init__(self):
-        _check(
+        check(
             self.train,
             "epochs",
             self.train.epochs > 0 or self.model.head == "pretrained",
             "be above 0, but with --head pretrained",
         )
-
-
-def _check(config: Any, name: str, holds: bool, requirement: str) -> None:
-    if not holds:
-        raise InputError(
-            f"`{name}` must {requirement}. Received: {name}={getattr(config, name)!r}."
+        is_opened = self.train.unfreeze_from is not None
+        check(
+            self.train,
+            "unfreeze_from",
+            not (is_opened and self.model.freeze_base),
+            "be left out with --freeze-base, which keeps the base frozen",
         )
-
-
-def _check_choice(config: Any, name: str, choices: Iterable[str]) -> None:
-    choices, value = tuple(choices), getattr(config, name)
-    if value not in choices:
-        raise InputError(
-            f"`{name}` must be one of {', '.join(map(repr, choices))}. "
-            f"Received: {name}={value!r}.{did_you_mean(str(value), choices)}"
+        check(
+            self.train,
+            "unfreeze_from",
+            not (is_opened and self.train.max_steps is None)
+            or self.train.unfreeze_from <= self.train.epochs,
+            f"be at most {self.train.epochs}, the number of epochs",
         )
+        check(
+            self,
+            "keep_lora",
+            not self.keep_lora or self.model.lora_rank > 0,
+            "come with --lora-rank, which makes what is kept",
+        )
+        if self.seeds is not None:
+            check(self, "seeds", len(set(self.seeds)) == len(self.seeds) > 0, "be different seeds")
+            check(self, "seeds", all(0 <= s < 2**32 for s in self.seeds), "be from 0 to below 2^32")
+            check(self, "seeds", self.folds is None, "be left out with --folds")
+        if self.folds is not None:
+            check(self, "folds", self.folds >= 2, "be 2 or above")
+            check(
+                self.data,
+                "validation",
+                self.data.validation is None,
+                "be left out with --folds, which holds out parts of the training file",
+            )

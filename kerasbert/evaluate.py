@@ -8,7 +8,8 @@ import tyro
 from rich.console import Console
 
 from kerasbert import _cli, _runtime
-from kerasbert.config import RUNNING_PRECISIONS, one_of
+from kerasbert.config import RUNNING_PRECISIONS
+from kerasbert.config_checks import one_of
 from kerasbert.config_json import read_config
 from kerasbert.data.examples import read_examples
 from kerasbert.data.labels import Labels

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from kerasbert import _cli, _runtime
-from kerasbert.config import RUNNING_PRECISIONS, one_of
+from kerasbert.config import RUNNING_PRECISIONS
+from kerasbert.config_checks import one_of
 from kerasbert.data.examples import cell_text, column_position, read_texts
 from kerasbert.data.tables import Table, open_table
 from kerasbert.errors import InputError

@@ -38,6 +38,8 @@ from kerasbert.run import Run
 
 # Of a large vocabulary; the small ones take a tenth of it.
 _TOKENIZER_BYTES = 4_000_000
+# Fields of a config that earlier versions did not write; their defaults are what was done then.
+_LATER_FIELDS = ("encoder", "truncation", "lora_rank")
 # Where Keras puts the weights of the two encoders.
 _ENCODER_GROUPS = {"BertEncoder": "bert_encoder", "TransformerEncoder": "transformer_encoder"}
 _PACKAGES = ("tensorflow", "jax", "torch", "keras", "tf-keras", "transformers", "numpy")
@@ -183,9 +185,8 @@ def _check_full_precision(run: Run) -> None:
 
 def _read_configs(directory: Path) -> tuple[ModelConfig, PretrainedConfig]:
     """The resolved config of a run's model, and its base's."""
-    # Before there was a native encoder, nothing said which one it was; either reads the weights.
     config = read_config(
-        ModelConfig, directory / files.CONFIG, complete=True, may_lack=("encoder",)
+        ModelConfig, directory / files.CONFIG, complete=True, may_lack=_LATER_FIELDS
     )
     path = directory / files.ENCODER_CONFIG
     try:

@@ -11,6 +11,8 @@ PACKAGE = ROOT / "kerasbert"
 STEPS = [
     {"errors"},
     {"tasks", "run_directory", "output_files"},
+    {"config_checks"},
+    {"config_train"},
     {"config", "config_json"},
     {"_cli", "_runtime", "data.tables", "data.columns"},
     {"models.pooling", "models.encoder", "models.stored_by_name"},
@@ -32,8 +34,8 @@ STEPS = [
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
-    *("errors", "tasks", "config", "config_json", "run_directory", "output_files"),
-    *("_cli", "_runtime"),
+    *("errors", "tasks", "config", "config_checks", "config_json", "config_train"),
+    *("run_directory", "output_files", "_cli", "_runtime"),
     *(
         "data.tables",
         "data.columns",
