@@ -25,6 +25,10 @@ class Run:
         running_precision: the policy that its report was made under, and that a loaded run has.
         fit: the settings of the run, as JSON of `FitConfig`.
         report: the numbers by data set, as `kerasbert.metrics.build_report` gives them.
+        training: what became of the training: `epochs`, `steps`, `best_epoch`, `monitor`,
+            `findings` (what looked wrong) and `interrupted` (None, or where).
+        history: a row per step and per epoch, as `kerasbert.history` has them; empty for
+            a run that was loaded.
     """
 
     model: keras.Model
@@ -37,6 +41,8 @@ class Run:
         default_factory=lambda: json.loads(to_json(FitConfig()))
     )
     report: dict[str, Any] = dataclasses.field(default_factory=dict)
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     @property
     def input_names(self) -> list[str]:

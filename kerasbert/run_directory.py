@@ -18,6 +18,8 @@ TOKENIZER = "tokenizer"
 WEIGHTS = "model.weights.h5"
 METADATA = "metadata.json"
 REPORT = "report.json"
+HISTORY = "history.csv"
+CURVES = "history.png"
 
 _METADATA_KINDS = {
     "sha256": dict,
@@ -34,6 +36,14 @@ _KIND_NAMES = {dict: "object", str: "string", list: "list"}
 def is_run(directory: str | Path) -> bool:
     """Whether `directory` looks like one that `kerasbert.save` wrote."""
     return all((Path(directory) / name).is_file() for name in (CONFIG, METADATA, WEIGHTS))
+
+
+def is_interrupted(directory: str | Path) -> bool:
+    """Whether `directory` holds a run whose training was interrupted."""
+    if not is_run(directory):
+        return False
+    training = read_json(Path(directory) / METADATA).get("training")
+    return isinstance(training, dict) and training.get("interrupted") is not None
 
 
 def check_run(directory: str | Path) -> Path:

@@ -5,17 +5,13 @@ built the graph is kept beside it, only that config rebuilds it, and a probe (th
 a few fixed texts) tells whether the rebuilt model still answers as the saved one did.
 """
 
-import contextlib
 import dataclasses
 import importlib.metadata
 import math
-import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 from transformers import PretrainedConfig
@@ -27,6 +23,7 @@ from kerasbert.config_json import read_config
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError, InputWarning, TrainingError
+from kerasbert.history import write_history
 from kerasbert.models.base import declare_pooling
 from kerasbert.models.checkpoints import write_checkpoint
 from kerasbert.models.classifier import build_classifier
@@ -35,13 +32,12 @@ from kerasbert.models.resolving import resolve_model_config
 from kerasbert.models.running import running_copy, running_precision
 from kerasbert.probe import PROBE_TOLERANCE, check_probe, device_kind, probe_answers
 from kerasbert.run import Run
+from kerasbert.weights_file import addressed_to
 
 # Of a large vocabulary; the small ones take a tenth of it.
 _TOKENIZER_BYTES = 4_000_000
 # Fields of a config that earlier versions did not write; their defaults are what was done then.
 _LATER_FIELDS = ("encoder", "truncation", "lora_rank")
-# Where Keras puts the weights of the two encoders.
-_ENCODER_GROUPS = {"BertEncoder": "bert_encoder", "TransformerEncoder": "transformer_encoder"}
 _PACKAGES = ("tensorflow", "jax", "torch", "keras", "tf-keras", "transformers", "numpy")
 
 
@@ -139,7 +135,7 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
         with warnings.catch_warnings():
             # Keras only warns of layers that keep their random weights.
             warnings.filterwarnings("error", category=UserWarning)
-            with _addressed_to(model, directory / files.WEIGHTS) as path:
+            with addressed_to(model, directory / files.WEIGHTS) as path:
                 model.load_weights(path)
     except UserWarning:
         raise InputError(_misfit(directory, "it lacks the weights of some layers")) from None
@@ -154,6 +150,7 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
         precision=metadata["precision"],
         fit=metadata["fit"],
         report=metadata["report"],
+        training=metadata.get("training", {}),
     )
     # Checked in float32, where the answers are the same to four digits, before it is rounded.
     check_probe(directory, run, metadata)
@@ -225,7 +222,14 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
         "probe": probe.tolist(),
         "fit": run.fit,
         "report": run.report,
+        "training": run.training,
     }
+    if run.history:
+        # Only here, since a service that loads a run draws nothing.
+        from kerasbert.plots import draw_history
+
+        write_history(directory / files.HISTORY, run.history)
+        draw_history(run.history, directory / files.CURVES)
     for name, values in {
         files.CONFIG: dataclasses.asdict(run.config),
         files.LABELS: dataclasses.asdict(run.labels),
@@ -266,28 +270,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None  # an extra, or another backend's
-
-
-@contextlib.contextmanager
-def _addressed_to(model: keras.Model, path: Path) -> Iterator[Path]:
-    """The weights file with the encoder's weights where Keras looks for them.
-
-    Keras finds a layer's weights by the name of its class. Both encoders store theirs under the
-    same names, so what one has written is moved to where the other is looked for.
-    """
-    wanted = _ENCODER_GROUPS[type(model.get_layer("encoder")).__name__]
-    with h5py.File(path, "r") as file, tempfile.TemporaryDirectory(prefix="kerasbert-") as folder:
-        layers = list(file.get("layers", []))
-        written = next((name for name in layers if name in _ENCODER_GROUPS.values()), wanted)
-        if written == wanted:
-            yield path
-            return
-        copy = Path(folder) / path.name
-        with h5py.File(copy, "w") as other:
-            other.create_group("layers")
-            for name in layers:  # Keras refuses links, so they are copied
-                file.copy(f"layers/{name}", other["layers"], wanted if name == written else name)
-        yield copy
 
 
 def _misfit(directory: Path, reason: str) -> str:

@@ -9,16 +9,15 @@ import numpy as np
 from kerasbert.data.batches import pad, sorted_buckets
 from kerasbert.data.tokens import Tokens
 
+Forward = Callable[[dict[str, np.ndarray]], np.ndarray]
+Take = Callable[[np.ndarray], dict[str, np.ndarray]]
+
 # Two batches at once: while one adds and normalises, which is bound by memory, the other
 # multiplies, and Python pads a third.
 _WORKERS = 2
 
 
-def score(
-    forward: Callable[[dict[str, np.ndarray]], np.ndarray],
-    names: Sequence[str],
-    tokens: Tokens,
-) -> np.ndarray:
+def score(forward: Forward, names: Sequence[str], tokens: Tokens) -> np.ndarray:
     """Run a model over n texts.
 
     Args:
@@ -29,24 +28,32 @@ def score(
     Returns:
         Its outputs, one row per text: probabilities or scores, float32 of shape (n, num_labels).
     """
+    return score_taken(forward, lambda indices: pad(tokens, indices, names), tokens.lengths)
+
+
+def score_taken(forward: Forward, take: Take, lengths: np.ndarray) -> np.ndarray:
+    """As `score`, for whatever else a model reads.
+
+    Args:
+        forward: the model.
+        take: indices of shape (batch,) to what it reads.
+        lengths: pieces of each example, shape (n,).
+    """
     outputs = None
-    for indices, rows in run_batches(forward, names, tokens, sorted_buckets(tokens.lengths)):
+    for indices, rows in run_batches(forward, take, sorted_buckets(lengths)):
         if outputs is None:
-            outputs = np.empty((len(tokens), *rows.shape[1:]), np.float32)
+            outputs = np.empty((len(lengths), *rows.shape[1:]), np.float32)
         outputs[indices] = rows
     return outputs
 
 
 def run_batches(
-    forward: Callable[[dict[str, np.ndarray]], np.ndarray],
-    names: Sequence[str],
-    tokens: Tokens,
-    batches: Sequence[np.ndarray],
+    forward: Forward, take: Take, batches: Sequence[np.ndarray]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Each batch's indices with the model's outputs for it, in order, computed two at a time."""
 
     def run(indices: np.ndarray) -> np.ndarray:
-        return forward(pad(tokens, indices, names))
+        return forward(take(indices))
 
     if len(batches) == 1:  # a service's usual case, which a thread would only delay
         yield batches[0], run(batches[0])

@@ -4,6 +4,7 @@ Things that are compared take turns within one process, and each number is the m
 what else the machine does meets all of them.
 """
 
+import functools
 import json
 import resource
 import subprocess
@@ -119,7 +120,8 @@ def encode(model: str, lengths: list[int], turns: int, pytorch: str | None) -> d
         batch = pad(tokens, batches[0], names)
 
         def ours(kind, tokens=tokens, batches=batches):
-            return lambda: list(run_batches(forwards[kind], names, tokens, batches))
+            take = functools.partial(pad, tokens, names=names)
+            return lambda: list(run_batches(forwards[kind], take, batches))
 
         def theirs(kind, batch=batch):
             return lambda: [forwards[kind](batch) for _ in range(2)]
@@ -160,7 +162,7 @@ def pytorch_process(python: str, model: str):
 
 def train(model: str, lengths: list[int], turns: int) -> dict:
     """A training step with nothing frozen, 16 texts."""
-    from kerasbert.models.optimization import compile_classifier
+    from kerasbert.models.optimization import AdamW, compile_classifier
 
     kinds = {
         "native float32": ("native", "float32"),
@@ -169,7 +171,7 @@ def train(model: str, lengths: list[int], turns: int) -> dict:
     }
     models = {name: classifier(model, *kind) for name, kind in kinds.items()}
     for built in models.values():
-        compile_classifier(built, "binary", learning_rate=1e-5, num_steps=1000)
+        compile_classifier(built, "binary", AdamW(1e-5, clip_norm=1.0))
     targets = (np.arange(16) % 2).astype(np.int32)
     result = {}
     for length in lengths:
@@ -206,7 +208,8 @@ def real_lengths(path: str, count: int, turns: int) -> dict:
         computed = sum(len(batch) * tokens.lengths[batch].max() for batch in batches)
         work = sum(flops("MiniLM", len(b), int(tokens.lengths[b].max())) for b in batches)
         result[name] = {"padding": 1 - tokens.lengths.sum() / computed, "flops": work}
-        calls[name] = lambda run=run, n=names, b=batches: list(run_batches(run, n, tokens, b))
+        take = functools.partial(pad, tokens, names=names)
+        calls[name] = lambda run=run, t=take, b=batches: list(run_batches(run, t, b))
     calls["product"], flop = product("MiniLM", "bfloat16")
     seconds = medians(turns, **calls)
     rate = flop / seconds.pop("product")
@@ -233,10 +236,10 @@ def tokens_of(path: str, count: int, max_length: int = 512):
 def waiting(path: str, steps: int) -> dict:
     """How long training on real texts waits for its batches."""
     from kerasbert.data.pipeline import token_source, training_batches
-    from kerasbert.models.optimization import compile_classifier
+    from kerasbert.models.optimization import AdamW, compile_classifier
 
     model = classifier("MiniLM")
-    compile_classifier(model, "binary", learning_rate=1e-5, num_steps=1000)
+    compile_classifier(model, "binary", AdamW(1e-5, clip_norm=1.0))
     tokens = tokens_of(path, 16 * (steps + 8))
     source = token_source(tokens, [tensor.name for tensor in model.inputs])
     targets = (np.arange(len(tokens)) % 2).astype(np.int32)
@@ -256,11 +259,11 @@ def plain_way(frozen: bool, steps: int, max_length: int) -> dict:
     """Steps of the plain way: transformers' class, 16 texts, each padded to `max_length`."""
     from kerasbert.config import ModelConfig
     from kerasbert.models.classifier import build_classifier
-    from kerasbert.models.optimization import compile_classifier
+    from kerasbert.models.optimization import AdamW, compile_classifier
 
     config = ModelConfig(encoder="transformers", freeze_base=frozen, max_length=max_length)
     model = build_classifier(config)
-    compile_classifier(model, "binary", learning_rate=1e-5, num_steps=1000)
+    compile_classifier(model, "binary", AdamW(1e-5, clip_norm=1.0))
     batch = random_batch(model, 16, max_length)
     targets = (np.arange(16) % 2).astype(np.int32)
     for _ in range(2):

@@ -49,12 +49,21 @@ def shuffled_buckets(
     What does not divide is shared out, not left over: 17 texts in batches of 16 become 9 and 8, as
     a batch of one text would teach batch normalisation nonsense.
     """
-    order = random.permutation(len(lengths))
     batches: list[np.ndarray] = []
-    for pool in np.array_split(order, math.ceil(len(order) / (batch_size * _POOL))):
+    for pool in _pools(random.permutation(len(lengths)), batch_size):
         by_length = pool[np.argsort(lengths[pool], kind="stable")]
         batches += np.array_split(by_length, math.ceil(len(pool) / batch_size))
     return [batches[index] for index in random.permutation(len(batches))]
+
+
+def num_batches(num_examples: int, batch_size: int) -> int:
+    """How many batches `shuffled_buckets` makes."""
+    pools = _pools(np.empty(num_examples, np.int8), batch_size)
+    return sum(math.ceil(len(pool) / batch_size) for pool in pools)
+
+
+def _pools(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    return np.array_split(order, math.ceil(len(order) / (batch_size * _POOL)))
 
 
 def pad(tokens: Tokens, indices: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -1,97 +1,245 @@
-"""How a model is trained: optimizer, schedule, loss."""
+"""How weights move: AdamW in one pass, and compiling a model to be trained by it."""
 
-import math
+from collections.abc import Mapping
 
 import keras
+from keras import ops
 
-from kerasbert.models.losses import build_loss
+from kerasbert.config import ModelConfig
+from kerasbert.config_train import OptimizerConfig
+from kerasbert.models.losses import accuracy_metric, build_loss
 
-WARMUP = 0.1  # proportion of steps, 0 to 1
-
-
-@keras.saving.register_keras_serializable("kerasbert")
-class WarmupThenLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Rise to `peak` over the first steps, then fall in a straight line to 0 (BERT's schedule)."""
-
-    def __init__(self, peak: float, num_steps: int):
-        self.peak, self.num_steps = peak, num_steps
-        self.num_warmup = max(1, math.ceil(WARMUP * num_steps))
-
-    def __call__(self, step):
-        step = keras.ops.cast(step, "float32")
-        # The first step counts as 1, since at a rate of 0 it would be lost.
-        rising = (step + 1) / self.num_warmup
-        falling = (self.num_steps - step) / max(1, self.num_steps - self.num_warmup)
-        return self.peak * keras.ops.clip(keras.ops.minimum(rising, falling), 0.0, 1.0)
-
-    def get_config(self):
-        return {"peak": self.peak, "num_steps": self.num_steps}
+# By the last part of a weight's name: what shifts and what normalises is not drawn towards 0.
+_NO_DECAY = r"(^|/)(bias|gamma|beta)(:0)?$"
 
 
 @keras.saving.register_keras_serializable("kerasbert")
-class FusedAdam(keras.optimizers.Adam):
-    """Adam whose step is one pass over the weights on TensorFlow, and Keras's own elsewhere.
+class AdamW(keras.optimizers.Adam):
+    """Adam with decoupled weight decay, as one pass over the weights on TensorFlow.
 
-    The same numbers, up to rounding, where gradients are clipped by their norm, as they are here.
-    Keras's Adam is about ten operations on each weight, each of which reads and writes all of it;
-    the embeddings are most of a small model, so that is a large part of a step on short texts.
+    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019. Keras's Adam is about ten
+    operations on each weight, each of which reads and writes all of it; the embeddings are most of
+    a small model, so that is a large part of a step on short texts. The numbers are the same up to
+    rounding where gradients are clipped by their norm. Beyond Keras's:
+
+    - biases and normalisation do not decay;
+    - `rates` gives weights a step size of their own;
+    - `open` says that weights are trained from now on, whose averages are then corrected as if the
+      training began here;
+    - schedules, bias correction and moving averages count steps, not the batches whose gradients
+      are added up to one.
+
+    Args:
+        learning_rate: a number or a schedule.
+        weight_decay: per unit of step size; None or 0 for none.
+        clip_norm: longest gradient, over all weights; None for no limit.
+        rates: factor of the step size by the path of a weight; 1 where it is silent.
+        **settings: of `keras.optimizers.Adam`.
+
+    Attributes:
+        gradient_norm: length of the last step's gradient before it was clipped, over all weights.
     """
 
-    def update_step(self, gradient, variable, learning_rate):
-        if keras.backend.backend() != "tensorflow" or self.amsgrad:
-            super().update_step(gradient, variable, learning_rate)
-            return
-        import tensorflow as tf
+    def __init__(
+        self,
+        learning_rate=1e-3,
+        *,
+        weight_decay: float | None = None,
+        clip_norm: float | None = None,
+        rates: Mapping[str, float] | None = None,
+        **settings,
+    ):
+        super().__init__(learning_rate, weight_decay=weight_decay or None, **settings)
+        self.clip_norm = clip_norm
+        self.rates = dict(rates or {})
+        self._opened_at: dict[str, int] = {}
+        self.exclude_from_weight_decay(var_names=[_NO_DECAY])
 
+    def build(self, variables):
+        """Make the averages of these weights; all that will ever be trained, if not at first."""
+        if not self.built:
+            super().build(variables)
+            self.gradient_norm = self.add_variable((), name="gradient_norm")
+
+    def open(self, variables) -> None:
+        """From now on these are trained, too; to be followed by compiling the model."""
+        for variable in variables:
+            self._opened_at.setdefault(variable.path, int(self.iterations))
+
+    def opened(self) -> dict[str, int]:
+        """The step after which each weight was opened, by path."""
+        return dict(self._opened_at)
+
+    def restore_opened(self, opened: Mapping[str, int]) -> None:
+        """Set what `opened` gave."""
+        self._opened_at = dict(opened)
+
+    def apply(self, grads, trainable_variables=None):
+        # Rows of a table that occur several times in a batch are added up here; Adam would
+        # otherwise take each for a gradient of its own.
+        grads = [grad if grad is None else ops.convert_to_tensor(grad) for grad in grads]
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, tf.float32)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=self.beta_1**step,
-            beta2_power=self.beta_2**step,
-            lr=tf.cast(learning_rate, tf.float32),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=tf.convert_to_tensor(gradient),
+        variable = self._trainable_variables[index]  # Keras hands TensorFlow's over, without a path
+        rate = ops.cast(learning_rate, "float32") * self.rates.get(variable.path, 1.0)
+        if self.weight_decay and self._use_weight_decay(variable):
+            variable.assign(variable * (1.0 - rate * self.weight_decay))
+        step = ops.cast(self.iterations + 1 - self._opened_at.get(variable.path, 0), "float32")
+        momentum, velocity = self._momentums[index], self._velocities[index]
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.value.handle,
+                m=momentum.value.handle,
+                v=velocity.value.handle,
+                beta1_power=self.beta_1**step,
+                beta2_power=self.beta_2**step,
+                lr=rate,
+                beta1=self.beta_1,
+                beta2=self.beta_2,
+                epsilon=self.epsilon,
+                grad=gradient,
+            )
+            return
+        momentum.assign_add((gradient - momentum) * (1 - self.beta_1))
+        velocity.assign_add((ops.square(gradient) - velocity) * (1 - self.beta_2))
+        rate = rate * ops.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        variable.assign_sub(rate * momentum / (ops.sqrt(velocity) + self.epsilon))
+
+    def finalize_variable_values(self, var_list):
+        # Keras puts the moving averages in the weights' place at the end of each `fit`; an epoch is
+        # a `fit` here, after which training goes on. Whoever trains asks for `averaged`.
+        pass
+
+    def averages(self) -> list[tuple[keras.Variable, keras.Variable]]:
+        """Each weight and its moving average; empty where none is kept."""
+        if not self.use_ema:
+            return []
+        return list(
+            zip(self._trainable_variables, self._model_variables_moving_average, strict=True)
         )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "clip_norm": self.clip_norm,
+            "rates": self.rates,
+        }
+
+    def _get_current_learning_rate(self):
+        if isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            return self._learning_rate(self.iterations)
+        return super()._get_current_learning_rate()
+
+    def _clip_gradients(self, grads):
+        norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(grad, "float32"))) for grad in grads))
+        self.gradient_norm.assign(norm)
+        if not self.clip_norm:
+            return grads
+        scale = ops.minimum(1.0, self.clip_norm / ops.maximum(norm, 1e-12))
+        return [grad * ops.cast(scale, grad.dtype) for grad in grads]
+
+    def _apply_weight_decay(self, variables):
+        pass  # in `update_step`, by each weight's own step size
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        def update():
+            step = ops.cast(self.iterations, "float32")
+            # Early on an average over fewer steps, else it would be of the weights at the start.
+            momentum = ops.minimum(self.ema_momentum, (1 + step) / (10 + step))
+            for weight, average in self.averages():
+                average.assign(average + (1 - momentum) * (weight - average))
+
+        batches = self.gradient_accumulation_steps or 1
+        ops.cond(ops.equal((self._iterations + 1) % batches, 0), update, lambda: None)
+
+
+def build_optimizer(
+    config: OptimizerConfig,
+    schedule: keras.optimizers.schedules.LearningRateSchedule,
+    *,
+    rates: Mapping[str, float] | None = None,
+    accumulation: int = 1,
+) -> AdamW:
+    """The optimizer that a config describes.
+
+    Args:
+        config: weight decay, clipping and moving average.
+        schedule: the step size by step.
+        rates: from `layer_rates`.
+        accumulation: batches whose gradients are added up to one step.
+    """
+    return AdamW(
+        schedule,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        rates=rates,
+        use_ema=config.ema is not None,
+        ema_momentum=config.ema or 0.99,
+        gradient_accumulation_steps=accumulation if accumulation > 1 else None,
+    )
+
+
+def layer_rates(model: keras.Model, decay: float) -> dict[str, float]:
+    """Step sizes that fall from the top block to the embeddings, by the path of a weight.
+
+    The head, the pooler and the top block have 1, the next `decay`, then `decay` squared: Sun et
+    al., "How to Fine-Tune BERT for Text Classification?", 2019.
+
+    Args:
+        model: from `build_classifier`.
+        decay: factor from each block to the one below it, above 0 and up to 1.
+    """
+    blocks = model.get_layer("encoder").blocks()
+    depth = [name for name in blocks if name != "top"]
+    return {
+        variable.path: decay ** (len(depth) - 1 - depth.index(name))
+        for name in depth
+        for variable in blocks[name]
+        if decay < 1
+    }
+
+
+def scale_losses(
+    optimizer: keras.optimizers.Optimizer, precision: str
+) -> keras.optimizers.Optimizer:
+    """The optimizer under a precision policy: `"mixed_float16"` needs a scaled loss.
+
+    Small gradients would be nothing in float16.
+    """
+    if precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
 
 
 def compile_classifier(
     model: keras.Model,
     task: str,
-    *,
-    learning_rate: float,
-    num_steps: int,
-    precision: str = "float32",
+    optimizer: keras.optimizers.Optimizer,
+    loss: keras.losses.Loss | None = None,
 ) -> None:
-    """Compile for training: Adam with warm-up and linear decay, gradients clipped to norm 1.
-
-    Freeze before: what can be trained is read off here.
+    """Compile for training. Freeze before: what can be trained is read off here.
 
     Args:
         model: a classifier, or the part of one that is trained.
         task: a key of `kerasbert.tasks.TASKS`.
-        learning_rate: the highest of the schedule.
-        num_steps: of the whole training.
-        precision: policy of the model's layers. Under `"mixed_float16"` the loss is scaled, since
-            small gradients would be nothing in float16.
+        optimizer: from `build_optimizer`, or another.
+        loss: from `build_loss`; default: the task's.
     """
-    optimizer = FusedAdam(WarmupThenLinearDecay(learning_rate, num_steps), global_clipnorm=1.0)
-    if precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    accuracy = {"binary": ["accuracy"], "multiclass": ["accuracy"]}
     model.compile(
         optimizer=optimizer,
-        loss=build_loss(task),
-        metrics=accuracy.get(task),
+        loss=loss or build_loss(task),
+        metrics=None if task == "regression" else [accuracy_metric(task)],
         # XLA would compile once per sequence length, for seconds each.
         jit_compile=False,
     )
 
 
-def default_learning_rate(model: keras.Model) -> float:
-    """1e-2 for a head on a frozen base, else 5e-5, the highest that BERT's authors advise."""
-    return 1e-2 if model.get_layer("encoder").is_frozen else 5e-5
+def default_learning_rate(config: ModelConfig) -> float:
+    """1e-2 for a head on a frozen base, 5e-4 with LoRA, else 5e-5, the highest BERT's paper has."""
+    if config.freeze_base:
+        return 1e-2
+    return 5e-4 if config.lora_rank else 5e-5

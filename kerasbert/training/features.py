@@ -18,7 +18,7 @@ import numpy as np
 import platformdirs
 import tensorflow as tf
 
-from kerasbert.data.batches import sorted_buckets
+from kerasbert.data.batches import pad, sorted_buckets
 from kerasbert.data.pipeline import Source
 from kerasbert.data.tokens import Tokens
 from kerasbert.errors import InputWarning
@@ -123,9 +123,13 @@ class FeatureCache:
             self._names = [tensor.name for tensor in frozen.inputs]
         places = sorted_buckets(tokens.lengths[texts])
         batches = [texts[part] for part in places]
+
+        def take(indices: np.ndarray) -> dict[str, np.ndarray]:
+            return pad(tokens, indices, self._names)
+
         part_keys, part_rows, part_bytes, done = [], [], 0, 0
         for part, (indices, outputs) in zip(
-            places, run_batches(self._forward, self._names, tokens, batches), strict=True
+            places, run_batches(self._forward, take, batches), strict=True
         ):
             outputs = outputs.astype(np.float32, copy=False)
             for index, rows in zip(indices, outputs, strict=True):

@@ -13,7 +13,7 @@ from kerasbert.data.pipeline import Source, token_source
 from kerasbert.data.tokens import Tokens
 from kerasbert.models.running import Forward, build_forward, running_copy
 from kerasbert.scoring import score
-from kerasbert.training.callbacks import encoding_bar, say
+from kerasbert.training.console import encoding_bar, say
 from kerasbert.training.features import FeatureCache, cache_directory, fits
 from kerasbert.training.stages import Stage, frozen_stage
 
@@ -110,6 +110,8 @@ def trained_part(
     precision: str,
     tokens: Tokens,
     console: Console,
+    *,
+    num_epochs: int,
 ) -> Part:
     """Cut a classifier where its frozen part ends, if what that makes of the texts can be kept.
 
@@ -120,11 +122,12 @@ def trained_part(
         precision: under which the model runs where it is not trained.
         tokens: the texts to train on.
         console: where it is said what is kept.
+        num_epochs: how often the features would be read.
     """
     whole = WholeModel(model, config, precision)
     stage = frozen_stage(model, config, precision)
-    if stage is None:
-        return whole
+    if stage is None or (stage.has_row_per_piece and num_epochs < 2):
+        return whole  # what is read once need not be written
     parent = cache_directory(train.cache_dir) if train.cache else None
     limit = int(train.cache_limit * 1e9)
     cache = FeatureCache(stage, parent, limit)

@@ -1,0 +1,67 @@
+"""Where a command writes its run, and whether it may; without TensorFlow."""
+
+import itertools
+from pathlib import Path
+
+from kerasbert.config import FitConfig
+from kerasbert.errors import InputError
+from kerasbert.run_directory import check_output, is_interrupted, is_run
+from kerasbert.training.unfinished import Unfinished
+
+_SUFFIX = ".unfinished"
+
+
+def unfinished_beside(output: str | Path) -> Unfinished:
+    """The directory of checkpoints of the run that `output` will hold."""
+    output = Path(output)
+    return Unfinished(output.with_name(output.name + _SUFFIX))
+
+
+def choose_output(config: FitConfig) -> Path:
+    """The directory that a run goes to: the one that was named, or a free one.
+
+    With `config.resume` and no name it is that of an unfinished run of the same settings.
+
+    Raises:
+        InputError: it is taken.
+        OSError: it cannot be written.
+    """
+    if config.output is not None:
+        check_place(config, config.output)
+        return Path(config.output)
+    data = Path(config.data.train).stem if config.data.train else "sample"
+    name = f"{data}-{Path(config.model.base).name}"
+    parent = Path("saved_weights")
+    if config.resume:
+        for directory in sorted(parent.glob(f"{name}*{_SUFFIX}")):
+            if Unfinished(directory).is_of(config):
+                return parent / directory.name.removesuffix(_SUFFIX)
+    for number in itertools.count(1):
+        output = parent / (name if number == 1 else f"{name}-{number}")
+        if not output.exists() and not unfinished_beside(output).directory.exists():
+            check_output(output)
+            return output
+
+
+def check_place(config: FitConfig, output: str | Path) -> None:
+    """Refuse a directory that holds what `config` does not say may go.
+
+    Raises:
+        InputError: it holds a run, or a run was begun there, or it holds something else.
+        OSError: it cannot be written.
+    """
+    unfinished = unfinished_beside(output).directory
+    may_replace = config.overwrite or (config.resume and is_interrupted(output))
+    if not is_finished(config, output):
+        check_output(output, may_replace)
+    if unfinished.exists() and not (config.resume or config.overwrite):
+        raise InputError(
+            f"A run was begun in {str(unfinished)!r} and not finished. Pass --resume to go on with "
+            "it, or --overwrite to begin anew."
+        )
+
+
+def is_finished(config: FitConfig, output: str | Path) -> bool:
+    """Whether `config` asks to go on with a run that is complete already."""
+    is_whole = is_run(output) and not is_interrupted(output)
+    return config.resume and not config.overwrite and is_whole

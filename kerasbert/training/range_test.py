@@ -1,0 +1,162 @@
+"""A learning rate range test: rates that rise step by step, and the losses they give.
+
+Smith, "Cyclical Learning Rates for Training Neural Networks", 2017.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from rich.console import Console
+
+from kerasbert.config import FitConfig
+from kerasbert.data.dataset import Dataset
+from kerasbert.data.pipeline import training_batches
+from kerasbert.errors import InputError
+from kerasbert.models.optimization import build_optimizer, compile_classifier, scale_losses
+from kerasbert.models.running import running_precision, training_precision
+from kerasbert.training.callbacks import Steps
+from kerasbert.training.console import say
+from kerasbert.training.memory import out_of_memory_explained
+from kerasbert.training.parts import trained_part
+from kerasbert.training.plan import plan_training
+from kerasbert.training.preparing import prepare
+
+NUM_STEPS = 100
+# From where nothing moves to where everything breaks, with an open and with a frozen base.
+_RANGE, _FROZEN_RANGE = (1e-7, 1e-1), (1e-5, 1e1)
+# Weight of the past in the smoothed loss.
+_MOMENTUM = 0.9
+# A smoothed loss so many times that of the start is worse than not training.
+_BROKEN = 1.5
+# The proposal is so many times smaller than the rate of the lowest loss, where the loss is about to
+# rise: in a training all steps near the peak are as large.
+_MARGIN = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class RangeTest:
+    """What a range test found.
+
+    Attributes:
+        rates: the step size of each step, rising.
+        losses: the loss of its batch.
+        smoothed: a moving average of the losses.
+        proposal: the step size to train with.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+    proposal: float
+
+
+@keras.saving.register_keras_serializable("kerasbert")
+class Rising(keras.optimizers.schedules.LearningRateSchedule):
+    """From `first` to `last`, each step by the same factor."""
+
+    def __init__(self, first: float, last: float, num_steps: int):
+        self.first, self.last, self.num_steps = first, last, num_steps
+
+    def __call__(self, step):
+        share = keras.ops.cast(step, "float32") / max(1, self.num_steps - 1)
+        return self.first * keras.ops.exp(math.log(self.last / self.first) * share)
+
+    def get_config(self):
+        return {"first": self.first, "last": self.last, "num_steps": self.num_steps}
+
+
+def find_learning_rate(
+    config: FitConfig, dataset: Dataset, *, console: Console | None = None
+) -> RangeTest:
+    """Try learning rates on a classifier that is then thrown away.
+
+    Args:
+        config: what would be trained; its schedule is not followed. `config.train.max_steps` is the
+            number of steps, 100 where it says nothing.
+        dataset: the examples.
+        console: where to show what is frozen. Default: nothing is shown.
+
+    Raises:
+        FileNotFoundError, InputError: a setting or the base cannot be used; or no rate is better
+            than none.
+    """
+    console = console or Console(quiet=True)
+    prepared = prepare(config, dataset, console)
+    config, data, model = prepared.config, prepared.data, prepared.model
+    num_blocks = model.get_layer("encoder").facts.num_blocks
+    plan = plan_training(config, data.labels, data.targets, num_blocks=num_blocks)
+    train = config.train
+    num_steps = train.max_steps or NUM_STEPS
+    first, last = _FROZEN_RANGE if config.model.freeze_base else _RANGE
+    schedule = Rising(first, last, num_steps)
+    adamw = build_optimizer(config.optimizer, schedule, accumulation=train.gradient_accumulation)
+    optimizer = scale_losses(adamw, training_precision(train.precision))
+    precision = running_precision(train.precision, config.model.encoder)
+    losses: list[float] = []
+
+    def on_step(loss: float, accuracy: float | None, seconds: float) -> bool:
+        losses.append(loss)
+        is_broken = not math.isfinite(loss) or smooth(losses)[-1] > _BROKEN * smooth(losses)[0]
+        return len(losses) == num_steps or is_broken
+
+    with out_of_memory_explained(train.batch_size, int(data.tokens.lengths.max())):
+        part = trained_part(
+            model, config.model, train, precision, data.tokens, console, num_epochs=2
+        )
+        source = part.source(data.tokens)
+        compile_classifier(part.trained, data.labels.task, optimizer, plan.loss)
+        steps = Steps(on_step, train.gradient_accumulation)
+        for epoch in itertools.count():
+            batches = training_batches(
+                source,
+                data.targets,
+                batch_size=train.batch_size,
+                seed=train.seed,
+                epoch=epoch,
+                bucket=train.bucket,
+                accumulation=train.gradient_accumulation,
+            )
+            part.trained.fit(batches, verbose=0, shuffle=False, callbacks=[steps])
+            if part.trained.stop_training:
+                break
+        part.close()
+    if not math.isfinite(losses[-1]):
+        losses.pop()
+    rates = np.asarray(schedule(np.arange(len(losses))), np.float64)
+    return RangeTest(rates, np.array(losses), smooth(losses), propose(rates, losses))
+
+
+def smooth(losses: Sequence[float]) -> np.ndarray:
+    """A moving average of losses, each of them the mean of those before it, shape (n,).
+
+    The early ones are divided by the weight that they have, so it does not begin at 0.
+    """
+    average, smoothed = 0.0, []
+    for number, loss in enumerate(losses, start=1):
+        average = _MOMENTUM * average + (1 - _MOMENTUM) * loss
+        smoothed.append(average / (1 - _MOMENTUM**number))
+    return np.array(smoothed)
+
+
+def propose(rates: np.ndarray, losses: Sequence[float]) -> float:
+    """The step size to train with: a tenth of the one where the smoothed loss is lowest.
+
+    Args:
+        rates: step sizes, rising, shape (n,).
+        losses: of their steps.
+
+    Raises:
+        InputError: the loss never fell.
+    """
+    smoothed = smooth(losses)
+    lowest = int(smoothed.argmin()) if len(smoothed) else 0
+    if lowest == 0:
+        raise InputError(
+            "The loss fell at no step size that was tried, so none can be proposed. Look whether "
+            "texts and labels belong together, or raise --batch-size."
+        )
+    return float(f"{rates[lowest] / _MARGIN:.1g}")  # one digit is all that the test can tell

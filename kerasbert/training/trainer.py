@@ -1,0 +1,347 @@
+"""The training itself: phases, epochs and steps, and what happens between them."""
+
+import math
+import time
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+
+from kerasbert.config import FitConfig, ModelConfig
+from kerasbert.data.pipeline import training_batches
+from kerasbert.errors import InputError, TrainingError
+from kerasbert.history import History, Row
+from kerasbert.metrics import build_report
+from kerasbert.models.optimization import (
+    build_optimizer,
+    compile_classifier,
+    layer_rates,
+    scale_losses,
+)
+from kerasbert.models.running import build_forward, running_precision, training_precision
+from kerasbert.scoring import score_taken
+from kerasbert.training.callbacks import FreezingProof, Steps
+from kerasbert.training.console import Screen, say
+from kerasbert.training.diagnosis import diagnose
+from kerasbert.training.interruption import Interruption, interruption
+from kerasbert.training.memory import out_of_memory_explained, resident_mb
+from kerasbert.training.parts import Part, trained_part
+from kerasbert.training.phases import Phase
+from kerasbert.training.plan import plan_training
+from kerasbert.training.preparing import TrainingData
+from kerasbert.training.state import Progress, State
+from kerasbert.training.trackers import Trackers
+from kerasbert.training.unfinished import Checkpoint, Unfinished
+
+
+class Trainer:
+    """Trains a classifier as a config says. A context manager, which gives up what it kept.
+
+    Args:
+        model: from `build_classifier`.
+        config: of the run, with nothing left to derive.
+        data: to learn from.
+        unfinished: where checkpoints go; None for none.
+        console: where to show bars and numbers.
+
+    Attributes:
+        history: a row per step and per epoch.
+        part: what is trained; after training it gives the model's outputs.
+        findings: what looked wrong, a sentence each.
+        interrupted: the `epoch` and `step` at which Ctrl-C ended it; else None.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        config: FitConfig,
+        data: TrainingData,
+        *,
+        unfinished: Unfinished | None,
+        console: Console,
+    ):
+        self._model, self._config, self._data = model, config, data
+        self._unfinished, self._console = unfinished, console
+        self._precision = running_precision(config.train.precision, config.model.encoder)
+        self.plan = plan_training(
+            config,
+            data.labels,
+            data.targets,
+            num_blocks=model.get_layer("encoder").facts.num_blocks,
+        )
+        # The rates of all steps at once: one by one they would cost more than a small head's step.
+        self._rates = np.asarray(self.plan.schedule(np.arange(self.plan.num_steps)))
+        self._adamw = build_optimizer(
+            config.optimizer,
+            self.plan.schedule,
+            rates=layer_rates(model, config.optimizer.layer_decay),
+            accumulation=config.train.gradient_accumulation,
+        )
+        self._optimizer = scale_losses(self._adamw, training_precision(config.train.precision))
+        # Built on all that is ever trained, which is what the last phase trains.
+        _freeze(model, self.plan.phases[-1].config)
+        self._optimizer.build(model.trainable_variables)
+        self._state = State(model, self._adamw, self._optimizer)
+        self._progress = Progress()
+        self.history = History()
+        self.part: Part | None = None
+        self.findings: list[str] = []
+        self.interrupted: dict[str, int] | None = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.history.close()
+        if self.part is not None:
+            self.part.close()
+
+    def train(self, checkpoint: Checkpoint | None, trackers: Trackers) -> None:
+        """Train to the end, or until it is asked to stop; the weights are then the best ones.
+
+        Args:
+            checkpoint: where to go on; None to begin.
+            trackers: whom each row of the history is shown to.
+
+        Raises:
+            TrainingError: the loss is no longer a number, memory is out, or a frozen weight moved.
+        """
+        self._trackers, plan = trackers, self.plan
+        if checkpoint is not None:
+            self._progress = self._state.restore(checkpoint)
+            self.findings = list(checkpoint.values["findings"])
+            say(
+                self._console,
+                f"going on after step {self._progress.num_steps:,} of {plan.num_steps:,}",
+            )
+        if self._unfinished is not None:
+            self.history = History(self._unfinished.history, self._progress.num_rows)
+        self._written = time.monotonic()
+        screen = Screen(
+            self._console,
+            num_examples=len(self._data.targets),
+            num_epochs=plan.num_epochs,
+            num_steps=plan.num_steps,
+            every=self._config.record.eval_every,
+        )
+        with interruption(self._console) as asked, screen as self._screen:
+            for phase in plan.phases:
+                if phase.end <= self._progress.epoch and phase is not plan.phases[-1]:
+                    continue
+                self._enter(phase)
+                while self._progress.epoch < phase.end and not self._is_over(asked):
+                    self._run_epoch(asked)
+                if self._is_over(asked):
+                    break
+        self._settle(asked)
+
+    def summary(self) -> dict[str, Any]:
+        """What became of it, as JSON values."""
+        progress = self._progress
+        return {
+            "epochs": progress.epoch,
+            "steps": progress.num_steps,
+            "best_epoch": progress.best_epoch or None,
+            "monitor": self._config.train.monitor,
+            "findings": self.findings,
+            "interrupted": self.interrupted,
+        }
+
+    def _enter(self, phase: Phase) -> None:
+        """Freeze and compile for a phase's epochs."""
+        if self.part is not None:
+            self.part.close()
+        _freeze(self._model, phase.config)
+        self._adamw.open(self._model.trainable_variables)
+        data, train = self._data, self._config.train
+        if len(self.plan.phases) > 1:
+            num_trained = sum(math.prod(v.shape) for v in self._model.trainable_variables)
+            say(self._console, f"from epoch {phase.start + 1}: {num_trained:,} weights are trained")
+        with self._memory_watched():
+            self.part = trained_part(
+                self._model,
+                phase.config,
+                train,
+                self._precision,
+                data.tokens,
+                self._console,
+                num_epochs=phase.num_epochs,
+            )
+            self._source = self.part.source(data.tokens)
+            self._validation_source = self.part.source(data.validation_tokens)
+        compile_classifier(self.part.trained, data.labels.task, self._optimizer, self.plan.loss)
+        self._forward = build_forward(self.part.trained)
+        self._proof = FreezingProof(self._console, self._model, train.gradient_accumulation)
+
+    def _run_epoch(self, asked: Interruption) -> None:
+        """Take the steps of the current epoch that are left, and validate if none is then."""
+        progress, train, plan = self._progress, self._config.train, self.plan
+        num_steps = plan.steps_in(progress.epoch)
+        self._screen.begin_epoch(progress.epoch, progress.step * plan.examples_per_step)
+
+        def on_step(loss: float, accuracy: float | None, seconds: float) -> bool:
+            self._after_step(loss, accuracy, seconds)
+            self._write_checkpoint(is_due=asked.is_asked)
+            return asked.is_asked or progress.step >= num_steps
+
+        if progress.step < num_steps:
+            batches = training_batches(
+                self._source,
+                self._data.targets,
+                batch_size=train.batch_size,
+                seed=train.seed,
+                epoch=progress.epoch,
+                bucket=train.bucket,
+                accumulation=train.gradient_accumulation,
+                skip=progress.step,
+            )
+            with self._memory_watched():
+                self.part.trained.fit(
+                    batches,
+                    initial_epoch=progress.epoch,
+                    epochs=progress.epoch + 1,
+                    shuffle=False,  # the batches are shuffled already
+                    verbose=0,
+                    callbacks=[self._proof, Steps(on_step, train.gradient_accumulation)],
+                )
+        if progress.step >= num_steps:
+            self._screen.validating()
+            self._end_epoch()
+            self._write_checkpoint(is_due=asked.is_asked)
+
+    def _after_step(self, loss: float, accuracy: float | None, seconds: float) -> None:
+        progress, plan = self._progress, self.plan
+        if not math.isfinite(loss):
+            self._stop_at_nan(loss, f"at step {progress.step + 1} of epoch {progress.epoch + 1}")
+        progress.step += 1
+        progress.num_steps += 1
+        progress.losses += loss
+        progress.accuracies += accuracy or 0.0
+        progress.seconds += seconds
+        self._add_row(
+            kind="step",
+            epoch=progress.epoch + 1,
+            loss=loss,
+            accuracy=accuracy,
+            learning_rate=float(self._rates[progress.num_steps - 1]),
+            gradient_norm=float(self._adamw.gradient_norm.numpy()),
+            examples_per_second=plan.examples_per_step / seconds,
+        )
+        self._screen.step(self.history.rows[-1], plan.examples_per_step)
+
+    def _end_epoch(self) -> None:
+        """Validate, keep the weights if they are the best so far, and write the epoch's row."""
+        progress, data, monitor = self._progress, self._data, self._config.train.monitor
+        with self._state.averaged(), self._memory_watched():
+            source = self._validation_source
+            outputs = score_taken(self._forward, source.take, source.lengths)
+            if not np.isfinite(outputs).all():
+                self._stop_at_nan(
+                    math.nan, f"on the validation data after epoch {progress.epoch + 1}"
+                )
+            report = build_report(data.labels, data.validation_targets, outputs)
+            value = report.get(monitor.removeprefix("val_"))
+            if value is None:
+                raise InputError(
+                    f"--monitor {monitor} has no value for {data.labels.task} on these "
+                    "validation data. Name another one."
+                )
+            if progress.is_better(value, monitor):
+                self._state.keep_best()
+                progress.best_epoch, progress.best_value = progress.epoch + 1, value
+        progress.epoch += 1
+        is_scored = data.labels.task != "regression"
+        row = self._add_row(
+            kind="epoch",
+            epoch=progress.epoch,
+            loss=progress.losses / progress.step,
+            accuracy=progress.accuracies / progress.step if is_scored else None,
+            examples_per_second=self.plan.examples_per_step * progress.step / progress.seconds,
+            **{f"val_{name}": report.get(name) for name in _VALIDATED},
+        )
+        self._screen.end_epoch(row)
+        if progress.epoch == 1 or progress.epoch == self.plan.num_epochs:
+            self._look(outputs)
+        progress.begin_epoch()
+
+    def _look(self, outputs: np.ndarray) -> None:
+        """Say what looks wrong, once."""
+        data = self._data
+        for finding in diagnose(
+            data.labels.task,
+            data.targets,
+            outputs,
+            self.history.rows,
+            data.validation_targets,
+            data.labels.names,
+        ):
+            if finding not in self.findings:
+                self.findings.append(finding)
+                say(self._console, f"look: {finding}")
+
+    def _add_row(self, **values: Any) -> Row:
+        row = self.history.add(step=self._progress.num_steps, memory_mb=resident_mb(), **values)
+        self._progress.num_rows = len(self.history.rows)
+        self._trackers.log(row)
+        return row
+
+    def _is_over(self, asked: Interruption) -> bool:
+        progress, patience = self._progress, self._config.train.patience
+        if asked.is_asked or progress.epoch == self.plan.num_epochs:
+            return True
+        # Not before all is opened that is to be: what comes last may be what helps.
+        waited = progress.epoch - max(progress.best_epoch, self.plan.phases[-1].start)
+        return patience is not None and waited >= patience
+
+    def _settle(self, asked: Interruption) -> None:
+        """Leave the model with the weights to be kept."""
+        progress, train = self._progress, self._config.train
+        if asked.is_asked and progress.epoch < self.plan.num_epochs:
+            self.interrupted = {"epoch": progress.epoch + 1, "step": progress.num_steps}
+        if progress.best_epoch and (self.interrupted or train.patience is not None):
+            self._state.restore_best()
+            say(
+                self._console,
+                f"kept: the weights after epoch {progress.best_epoch}, with the best "
+                f"{train.monitor}, {progress.best_value:.4f}",
+            )
+        else:
+            self._state.use_averages()
+
+    def _write_checkpoint(self, is_due: bool) -> None:
+        if self._unfinished is None:
+            return
+        record = self._config.record
+        if record.checkpoint_steps is not None:
+            is_due = is_due or self._progress.num_steps % record.checkpoint_steps == 0
+        else:
+            waited = time.monotonic() - self._written
+            is_due = is_due or waited >= 60 * record.checkpoint_minutes
+        if is_due:
+            checkpoint = self._state.checkpoint(
+                self._progress, findings=self.findings, trackers=self._trackers.state()
+            )
+            self._unfinished.write(self._progress.num_steps, checkpoint)
+            self._written = time.monotonic()
+
+    def _memory_watched(self):
+        return out_of_memory_explained(
+            self._config.train.batch_size, int(self._data.tokens.lengths.max())
+        )
+
+    def _stop_at_nan(self, loss: float, where: str) -> None:
+        raise TrainingError(
+            f"The loss became {loss} {where}, so training was stopped and nothing was saved. "
+            "Try a smaller --learning-rate, or --precision float32."
+        )
+
+
+# Numbers of a validation's report that the history has.
+_VALIDATED = ("loss", "accuracy", "macro_f1", "roc_auc", "pearson")
+
+
+def _freeze(model: keras.Model, config: ModelConfig) -> None:
+    model.get_layer("encoder").freeze(
+        base=config.freeze_base, layers=config.freeze_layers, embeddings=config.freeze_embeddings
+    )

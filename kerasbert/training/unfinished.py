@@ -1,0 +1,167 @@
+"""The directory of a run that is not finished: its checkpoints, by which it goes on.
+
+A checkpoint is a directory that is written beside its place and renamed into it, so there is no
+half of one. The last two are kept: where the newest cannot be read, after a power cut, say, the
+one before it can.
+"""
+
+import dataclasses
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from kerasbert.config import FitConfig
+from kerasbert.errors import InputError, InputWarning
+from kerasbert.run_directory import json_text, read_json
+
+SETTINGS = "settings.json"
+HISTORY = "history.csv"
+_ARRAYS, _VALUES = "arrays.safetensors", "values.json"
+_KEPT = 2
+# What may differ between a run and its going on: where it is written, and what is watched.
+_FREE = ("output", "overwrite", "resume", "record", "keep_lora")
+_FREE_OF_TRAINING = ("cache", "cache_dir", "cache_limit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A moment of a training: numbers by name, and JSON values."""
+
+    arrays: dict[str, np.ndarray]
+    values: dict[str, Any]
+
+
+class Unfinished:
+    """A directory `NAME.unfinished` beside the run that it will be.
+
+    Args:
+        directory: its place; made when the training begins.
+    """
+
+    def __init__(self, directory: str | Path):
+        self.directory = Path(directory)
+
+    @property
+    def history(self) -> Path:
+        """The rows of its steps so far."""
+        return self.directory / HISTORY
+
+    def is_of(self, config: FitConfig) -> bool:
+        """Whether a training with these settings began here."""
+        try:
+            found = read_json(self.directory / SETTINGS)["fit"]
+        except (FileNotFoundError, InputError, KeyError):
+            return False
+        return found == settings_of(config)
+
+    def begin(self, config: FitConfig, digests: dict[str, str]) -> Checkpoint | None:
+        """Begin a training, or go on with one where `config.resume` says so.
+
+        Args:
+            config: its settings.
+            digests: of what else decides it, by name: the data, the base.
+
+        Returns:
+            The last checkpoint that can be read; None to begin anew.
+
+        Raises:
+            InputError: what is here is of another training.
+        """
+        settings = {"fit": settings_of(config), "digests": digests}
+        path = self.directory / SETTINGS
+        if config.resume and path.is_file():
+            self._compare(read_json(path), settings)
+            for half in self.directory.glob(".checkpoint-*"):
+                shutil.rmtree(half, ignore_errors=True)
+            if (checkpoint := self._last()) is not None:
+                return checkpoint
+        self.remove()
+        self.directory.mkdir(parents=True)
+        path.write_text(json_text(settings), encoding="utf-8")
+        return None
+
+    def write(self, step: int, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint and remove those before the last two.
+
+        Raises:
+            OSError: it cannot be written; the ones before it are untouched.
+        """
+        place = self.directory / f"checkpoint-{step:010d}"
+        beside = self.directory / f".{place.name}.{os.getpid()}"
+        try:
+            shutil.rmtree(beside, ignore_errors=True)
+            beside.mkdir()
+            safetensors.numpy.save_file(checkpoint.arrays, beside / _ARRAYS)
+            (beside / _VALUES).write_text(json_text(checkpoint.values), encoding="utf-8")
+            shutil.rmtree(place, ignore_errors=True)  # of the same step, before the epoch's end
+            beside.rename(place)
+        except OSError as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise OSError(
+                f"The checkpoint {place} could not be written: {error.strerror or error}. Free "
+                "some space and go on with --resume."
+            ) from None
+        for old in self._checkpoints()[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Remove the directory."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _checkpoints(self) -> list[Path]:
+        return sorted(self.directory.glob("checkpoint-*"))
+
+    def _last(self) -> Checkpoint | None:
+        for path in reversed(self._checkpoints()):
+            try:
+                arrays = safetensors.numpy.load_file(path / _ARRAYS)
+                return Checkpoint(arrays, read_json(path / _VALUES))
+            except (OSError, InputError, SafetensorError) as error:
+                warnings.warn(
+                    f"The checkpoint {path} cannot be read ({error}); going on from the one before "
+                    "it.",
+                    InputWarning,
+                    stacklevel=2,
+                )
+        return None
+
+    def _compare(self, found: dict[str, Any], settings: dict[str, Any]) -> None:
+        before, now = found.get("fit", {}), settings["fit"]
+        for group, values in now.items():
+            for name, value in values.items() if isinstance(values, dict) else [(group, values)]:
+                was = before.get(group, {})
+                was = was.get(name) if isinstance(values, dict) else was
+                if was != value:
+                    raise InputError(
+                        f"{self.directory} began with {name}={was!r}, and now it is {value!r}. "
+                        "Give the same settings, or begin anew without --resume."
+                    )
+        for name, digest in settings["digests"].items():
+            if found.get("digests", {}).get(name) != digest:
+                raise InputError(
+                    f"{self.directory} began with another {name}: it was changed since. Restore "
+                    "it, or begin anew without --resume."
+                )
+
+
+def settings_of(config: FitConfig) -> dict[str, Any]:
+    """What decides the weights, as JSON values."""
+    values = dataclasses.asdict(config)
+    for name in _FREE:
+        values.pop(name)
+    for name in _FREE_OF_TRAINING:
+        values["train"].pop(name)
+    # As JSON has it, where there are no tuples.
+    return _plain(values)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
