@@ -29,6 +29,7 @@ STEPS = [
     {"saving", "training.interruption", "training.phases", "training.state"},
     {"training.features", "training.plan", "training.preparing"},
     {"training.parts", "training.diagnosis", "training.memory", "training.trackers"},
+    {"training.recorder"},
     {"training.trainer", "training.range_test"},
     {"training.fitting"},
     {"inference", "runs"},

@@ -96,8 +96,8 @@ class FreezingProof(keras.callbacks.Callback):
         still = sorted(live - moved)
         say(
             self._console,
-            f"after step {(batch + 1) // self._accumulation}: {len(frozen)} frozen weights "
-            f"unchanged bit for bit, {len(moved & live)} of {len(live)} others changed"
+            f"after the first step: {len(frozen)} frozen weights unchanged bit for bit, "
+            f"{len(moved & live)} of {len(live)} others changed"
             + (f", not {', '.join(still[:3])}" if still else ""),
         )
 

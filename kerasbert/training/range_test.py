@@ -19,7 +19,6 @@ from kerasbert.errors import InputError
 from kerasbert.models.optimization import build_optimizer, compile_classifier, scale_losses
 from kerasbert.models.running import running_precision, training_precision
 from kerasbert.training.callbacks import Steps
-from kerasbert.training.console import say
 from kerasbert.training.memory import out_of_memory_explained
 from kerasbert.training.parts import trained_part
 from kerasbert.training.plan import plan_training

@@ -11,7 +11,7 @@ from rich.console import Console
 from kerasbert.config import FitConfig, ModelConfig
 from kerasbert.data.pipeline import training_batches
 from kerasbert.errors import InputError, TrainingError
-from kerasbert.history import History, Row
+from kerasbert.history import History
 from kerasbert.metrics import build_report
 from kerasbert.models.optimization import (
     build_optimizer,
@@ -22,14 +22,15 @@ from kerasbert.models.optimization import (
 from kerasbert.models.running import build_forward, running_precision, training_precision
 from kerasbert.scoring import score_taken
 from kerasbert.training.callbacks import FreezingProof, Steps
-from kerasbert.training.console import Screen, say
+from kerasbert.training.console import say
 from kerasbert.training.diagnosis import diagnose
 from kerasbert.training.interruption import Interruption, interruption
-from kerasbert.training.memory import out_of_memory_explained, resident_mb
+from kerasbert.training.memory import out_of_memory_explained
 from kerasbert.training.parts import Part, trained_part
 from kerasbert.training.phases import Phase
 from kerasbert.training.plan import plan_training
 from kerasbert.training.preparing import TrainingData
+from kerasbert.training.recorder import Recorder
 from kerasbert.training.state import Progress, State
 from kerasbert.training.trackers import Trackers
 from kerasbert.training.unfinished import Checkpoint, Unfinished
@@ -70,8 +71,6 @@ class Trainer:
             data.targets,
             num_blocks=model.get_layer("encoder").facts.num_blocks,
         )
-        # The rates of all steps at once: one by one they would cost more than a small head's step.
-        self._rates = np.asarray(self.plan.schedule(np.arange(self.plan.num_steps)))
         self._adamw = build_optimizer(
             config.optimizer,
             self.plan.schedule,
@@ -93,7 +92,6 @@ class Trainer:
         return self
 
     def __exit__(self, *error):
-        self.history.close()
         if self.part is not None:
             self.part.close()
 
@@ -118,14 +116,15 @@ class Trainer:
         if self._unfinished is not None:
             self.history = History(self._unfinished.history, self._progress.num_rows)
         self._written = time.monotonic()
-        screen = Screen(
-            self._console,
-            num_examples=len(self._data.targets),
-            num_epochs=plan.num_epochs,
-            num_steps=plan.num_steps,
-            every=self._config.record.eval_every,
+        self._recorder = Recorder(
+            plan,
+            len(self._data.targets),
+            self._config.record,
+            history=self.history,
+            trackers=trackers,
+            console=self._console,
         )
-        with interruption(self._console) as asked, screen as self._screen:
+        with interruption(self._console) as asked, self._recorder:
             for phase in plan.phases:
                 if phase.end <= self._progress.epoch and phase is not plan.phases[-1]:
                     continue
@@ -178,7 +177,7 @@ class Trainer:
         """Take the steps of the current epoch that are left, and validate if none is then."""
         progress, train, plan = self._progress, self._config.train, self.plan
         num_steps = plan.steps_in(progress.epoch)
-        self._screen.begin_epoch(progress.epoch, progress.step * plan.examples_per_step)
+        self._recorder.begin_epoch(progress)
 
         def on_step(loss: float, accuracy: float | None, seconds: float) -> bool:
             self._after_step(loss, accuracy, seconds)
@@ -206,12 +205,12 @@ class Trainer:
                     callbacks=[self._proof, Steps(on_step, train.gradient_accumulation)],
                 )
         if progress.step >= num_steps:
-            self._screen.validating()
+            self._recorder.validating()
             self._end_epoch()
             self._write_checkpoint(is_due=asked.is_asked)
 
     def _after_step(self, loss: float, accuracy: float | None, seconds: float) -> None:
-        progress, plan = self._progress, self.plan
+        progress = self._progress
         if not math.isfinite(loss):
             self._stop_at_nan(loss, f"at step {progress.step + 1} of epoch {progress.epoch + 1}")
         progress.step += 1
@@ -219,16 +218,13 @@ class Trainer:
         progress.losses += loss
         progress.accuracies += accuracy or 0.0
         progress.seconds += seconds
-        self._add_row(
-            kind="step",
-            epoch=progress.epoch + 1,
+        self._recorder.step(
+            progress,
             loss=loss,
             accuracy=accuracy,
-            learning_rate=float(self._rates[progress.num_steps - 1]),
+            seconds=seconds,
             gradient_norm=float(self._adamw.gradient_norm.numpy()),
-            examples_per_second=plan.examples_per_step / seconds,
         )
-        self._screen.step(self.history.rows[-1], plan.examples_per_step)
 
     def _end_epoch(self) -> None:
         """Validate, keep the weights if they are the best so far, and write the epoch's row."""
@@ -251,16 +247,7 @@ class Trainer:
                 self._state.keep_best()
                 progress.best_epoch, progress.best_value = progress.epoch + 1, value
         progress.epoch += 1
-        is_scored = data.labels.task != "regression"
-        row = self._add_row(
-            kind="epoch",
-            epoch=progress.epoch,
-            loss=progress.losses / progress.step,
-            accuracy=progress.accuracies / progress.step if is_scored else None,
-            examples_per_second=self.plan.examples_per_step * progress.step / progress.seconds,
-            **{f"val_{name}": report.get(name) for name in _VALIDATED},
-        )
-        self._screen.end_epoch(row)
+        self._recorder.end_epoch(progress, report)
         if progress.epoch == 1 or progress.epoch == self.plan.num_epochs:
             self._look(outputs)
         progress.begin_epoch()
@@ -279,12 +266,6 @@ class Trainer:
             if finding not in self.findings:
                 self.findings.append(finding)
                 say(self._console, f"look: {finding}")
-
-    def _add_row(self, **values: Any) -> Row:
-        row = self.history.add(step=self._progress.num_steps, memory_mb=resident_mb(), **values)
-        self._progress.num_rows = len(self.history.rows)
-        self._trackers.log(row)
-        return row
 
     def _is_over(self, asked: Interruption) -> bool:
         progress, patience = self._progress, self._config.train.patience
@@ -335,10 +316,6 @@ class Trainer:
             f"The loss became {loss} {where}, so training was stopped and nothing was saved. "
             "Try a smaller --learning-rate, or --precision float32."
         )
-
-
-# Numbers of a validation's report that the history has.
-_VALIDATED = ("loss", "accuracy", "macro_f1", "roc_auc", "pearson")
 
 
 def _freeze(model: keras.Model, config: ModelConfig) -> None:

@@ -1,0 +1,108 @@
+"""Who hears of a training: its history, the screen, and the trackers."""
+
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from kerasbert.config_train import RecordConfig
+from kerasbert.history import History, Row
+from kerasbert.training.console import Screen
+from kerasbert.training.memory import resident_mb
+from kerasbert.training.plan import Plan
+from kerasbert.training.state import Progress
+from kerasbert.training.trackers import Trackers
+
+# Numbers of a validation's report that the history has.
+_VALIDATED = ("loss", "accuracy", "macro_f1", "roc_auc", "pearson")
+
+
+class Recorder:
+    """Writes a row per step and per epoch, and shows it. A context manager.
+
+    Args:
+        plan: of the training.
+        num_examples: to train on.
+        record: how often a line is written.
+        history: where the rows go.
+        trackers: whom they are shown to.
+        console: where bars and lines go.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        num_examples: int,
+        record: RecordConfig,
+        *,
+        history: History,
+        trackers: Trackers,
+        console: Console,
+    ):
+        self._plan, self._history, self._trackers = plan, history, trackers
+        # The rates of all steps at once: one by one they would cost more than a small head's step.
+        self._rates = np.asarray(plan.schedule(np.arange(plan.num_steps)))
+        self._screen = Screen(
+            console,
+            num_examples=num_examples,
+            num_epochs=plan.num_epochs,
+            num_steps=plan.num_steps,
+            every=record.eval_every,
+        )
+
+    def __enter__(self):
+        self._screen.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self._screen.__exit__(*error)
+        self._history.close()
+
+    def begin_epoch(self, progress: Progress) -> None:
+        """An epoch begins, or goes on."""
+        self._screen.begin_epoch(progress.epoch, progress.step * self._plan.examples_per_step)
+
+    def validating(self) -> None:
+        """The epoch's steps are taken."""
+        self._screen.validating()
+
+    def step(
+        self,
+        progress: Progress,
+        *,
+        loss: float,
+        accuracy: float | None,
+        seconds: float,
+        gradient_norm: float,
+    ) -> None:
+        """A step was taken, which `progress` counts already."""
+        row = self._add(
+            progress,
+            kind="step",
+            epoch=progress.epoch + 1,
+            loss=loss,
+            accuracy=accuracy,
+            learning_rate=float(self._rates[progress.num_steps - 1]),
+            gradient_norm=gradient_norm,
+            examples_per_second=self._plan.examples_per_step / seconds,
+        )
+        self._screen.step(row, self._plan.examples_per_step)
+
+    def end_epoch(self, progress: Progress, report: dict[str, Any]) -> None:
+        """An epoch was validated, which `progress` counts already; its steps are still there."""
+        row = self._add(
+            progress,
+            kind="epoch",
+            epoch=progress.epoch,
+            loss=progress.losses / progress.step,
+            accuracy=progress.accuracies / progress.step if "accuracy" in report else None,
+            examples_per_second=self._plan.examples_per_step * progress.step / progress.seconds,
+            **{f"val_{name}": report.get(name) for name in _VALIDATED},
+        )
+        self._screen.end_epoch(row)
+
+    def _add(self, progress: Progress, **values: Any) -> Row:
+        row = self._history.add(step=progress.num_steps, memory_mb=resident_mb(), **values)
+        progress.num_rows = len(self._history.rows)
+        self._trackers.log(row)
+        return row
