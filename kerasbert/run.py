@@ -20,7 +20,7 @@ class Run:
         model: the Keras model.
         config: what built it, with nothing left to derive.
         labels: what its output columns mean.
-        tokenizer: the base's, with the config's maximum length.
+        tokenizer: the base's, with the config's maximum length and truncation.
         precision: the policy it was trained under.
         running_precision: the policy that its report was made under, and that a loaded run has.
         fit: the settings of the run, as JSON of `FitConfig`.

@@ -141,7 +141,9 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
         raise InputError(_misfit(directory, "it lacks the weights of some layers")) from None
     except (ValueError, KeyError, OSError) as error:
         raise InputError(_misfit(directory, str(error).splitlines()[0].rstrip("."))) from None
-    tokenizer = Tokenizer.from_directory(directory / files.TOKENIZER, config.max_length)
+    tokenizer = Tokenizer.from_directory(
+        directory / files.TOKENIZER, config.max_length, config.truncation
+    )
     run = Run(
         model,
         config,

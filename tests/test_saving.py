@@ -13,7 +13,7 @@ import pytest
 
 from kerasbert import run_directory as files
 from kerasbert import saving
-from kerasbert.config import ModelConfig
+from kerasbert.config import TRUNCATIONS, ModelConfig
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError, InputWarning, TrainingError
@@ -315,6 +315,20 @@ def test_another_pooling_in_the_config_is_refused(saved):
     edit(saved / files.CONFIG, pooling="max")
     with pytest.raises(InputError, match="the rebuilt model is not the one that was saved"):
         saving.load_run(saved)
+
+
+@pytest.mark.parametrize("truncation", TRUNCATIONS)
+def test_a_loaded_run_cuts_pairs_as_it_was_trained(truncation, tmp_path):
+    tokenizer = Tokenizer(make_tokenizer(), 32, truncation)
+    run = dataclasses.replace(make_run(truncation=truncation), tokenizer=tokenizer)
+    saving.save(tmp_path / "run", run)
+    loaded = saving.load_run(tmp_path / "run")
+    assert loaded.tokenizer.truncation == loaded.config.truncation == truncation
+    pair = ["dog " * 60], ["cat " * 20]
+    np.testing.assert_array_equal(loaded.tokenizer(*pair).input_ids, tokenizer(*pair).input_ids)
+    # Room for 29 beside three special pieces.
+    kept = int((loaded.tokenizer(*pair).token_type_ids == 0).sum()) - 2
+    assert kept == {"longest_first": 15, "proportional": 22}[truncation]
 
 
 def test_an_unknown_key_in_the_config_is_refused(saved):

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Encoding
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from kerasbert.config import TRUNCATIONS
 from kerasbert.data.columns import Spool
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, did_you_mean
 
 _CHUNK = 4096
 
@@ -49,25 +51,50 @@ class Tokenizer:
 
     Args:
         tokenizer: a fast tokenizer of transformers.
-        max_length: pieces kept of each text, or pair, special ones included; of a pair, the longer
-            text is shortened first.
+        max_length: pieces kept of each text, or pair, special ones included.
+        truncation: what goes where a pair is longer. `"longest_first"`: the end of the longer text,
+            until both are equally long. `"proportional"`: the end of both, so that each keeps the
+            same share of its pieces, at least one. A single text loses its end either way.
+
+    Raises:
+        InputError: a `truncation` that is neither.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, max_length: int):
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        max_length: int,
+        truncation: str = "longest_first",
+    ):
+        if truncation not in TRUNCATIONS:
+            raise InputError(
+                f"`truncation` must be one of {', '.join(map(repr, TRUNCATIONS))}. "
+                f"Received: truncation={truncation!r}.{did_you_mean(truncation, TRUNCATIONS)}"
+            )
         self._tokenizer = tokenizer
         self.max_length = max_length
+        self.truncation = truncation
         # The library's own object, set up once: transformers' wrapper sets it anew in each call,
         # which two threads cannot do at the same time.
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_padding()
-        self._backend.enable_truncation(max_length, strategy="longest_first")
+        if truncation == "longest_first":
+            self._backend.enable_truncation(max_length, strategy="longest_first")
+        else:
+            # The library knows no shares, so what is too long is cut after it.
+            self._backend.no_truncation()
         pad = tokenizer.pad_token_id
         # GPT-2 has no piece for padding; any will do, as it is masked.
         self._pad_id = pad if pad is not None else (tokenizer.eos_token_id or 0)
 
     @classmethod
-    def from_directory(cls, directory: str | Path, max_length: int) -> "Tokenizer":
-        """Read the tokenizer of a base, or one that `save` wrote; needs no network."""
+    def from_directory(
+        cls, directory: str | Path, max_length: int, truncation: str = "longest_first"
+    ) -> "Tokenizer":
+        """Read the tokenizer of a base, or one that `save` wrote; needs no network.
+
+        Neither the length nor the truncation is read: they are the model's, and in its config.
+        """
         try:
             tokenizer = AutoTokenizer.from_pretrained(
                 directory, local_files_only=True, use_fast=True
@@ -79,7 +106,7 @@ class Tokenizer:
                 f"The tokenizer in {directory} has no fast version. Expected a tokenizer.json, or "
                 "files that transformers can convert to one."
             )
-        return cls(tokenizer, max_length)
+        return cls(tokenizer, max_length, truncation)
 
     @property
     def max_id(self) -> int:
@@ -101,11 +128,18 @@ class Tokenizer:
             _check_unicode(chunk, start)
             # On all cores; without the places of the pieces in the text, which nobody asks for.
             encodings = self._backend.encode_batch_fast(chunk)
-            for index, encoding in enumerate(encodings, start):
-                lengths[index] = len(encoding)
+            pieces = [encoding.ids for encoding in encodings]
+            types = [encoding.type_ids for encoding in encodings]
+            for index, encoding in enumerate(encodings):
                 num_truncated += bool(encoding.overflowing)
-            ids.append(np.concatenate([encoding.ids for encoding in encodings]))
-            segments.append(np.concatenate([encoding.type_ids for encoding in encodings]))
+                if self.truncation == "proportional" and len(encoding) > self.max_length:
+                    is_kept = _kept_in_proportion(encoding, self.max_length)
+                    pieces[index] = np.array(pieces[index])[is_kept]
+                    types[index] = np.array(types[index])[is_kept]
+                    num_truncated += 1
+                lengths[start + index] = len(pieces[index])
+            ids.append(np.concatenate(pieces))
+            segments.append(np.concatenate(types))
         return Tokens(
             input_ids=ids.finish(),
             token_type_ids=segments.finish(),
@@ -123,6 +157,43 @@ class Tokenizer:
         if settings.get("tokenizer_class") == "TokenizersBackend":
             settings["tokenizer_class"] = "PreTrainedTokenizerFast"
             path.write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def _kept_in_proportion(encoding: Encoding, max_length: int) -> np.ndarray:
+    """Which pieces of a text or pair that is too long stay, bool of shape (pieces,)."""
+    # 0 for the first text, 1 for the second, -1 for special pieces, all of which stay. Text pieces
+    # are where they are without a cut: the library adds special ones whatever stands between them.
+    text_of = np.array([-1 if text is None else text for text in encoding.sequence_ids])
+    lengths = [int((text_of == text).sum()) for text in (0, 1)]
+    available = max(0, max_length - int((text_of == -1).sum()))
+    is_kept = np.ones(len(text_of), dtype=bool)
+    for text, count in enumerate(proportional_lengths(*lengths, available)):
+        is_kept[np.flatnonzero(text_of == text)[count:]] = False
+    return is_kept
+
+
+def proportional_lengths(first: int, second: int, available: int) -> tuple[int, int]:
+    """How many pieces two texts keep, in proportion to how many they have.
+
+    Args:
+        first: pieces of the first text.
+        second: pieces of the second.
+        available: pieces that both keep together, at most as many as they have.
+
+    Returns:
+        Two counts that add up to `available`, each at least 1 where its text is not empty and there
+        are two to share. What falls between two numbers goes to the nearer one; half a piece, and
+        the only one there is, to the first text.
+
+    Example:
+        >>> proportional_lengths(30, 10, available=20)
+        (15, 5)
+    """
+    total = first + second
+    nearest = (2 * available * first + total) // max(1, 2 * total)
+    kept = max(min(nearest, available - (second > 0)), int(first > 0))
+    kept = min(kept, available)
+    return kept, available - kept
 
 
 def _check_unicode(chunk: list, start: int) -> None:

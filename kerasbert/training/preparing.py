@@ -96,7 +96,9 @@ def prepare(config: FitConfig, dataset: Dataset, console: Console) -> Prepared:
     model_config = resolve_model_config(
         _with_labels(config.model, labels, targets), encoder_config, directory
     )
-    tokenizer = Tokenizer.from_directory(directory, model_config.max_length)
+    tokenizer = Tokenizer.from_directory(
+        directory, model_config.max_length, model_config.truncation
+    )
     _check_vocabulary(tokenizer, encoder_config.vocab_size, config.model.base)
     policy = training_precision(config.train.precision)
     model = build_classifier(model_config, dtype=policy)

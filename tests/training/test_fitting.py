@@ -34,6 +34,15 @@ def test_learns_what_can_be_learned(toy_base, comments_csv):
     assert classifier.predict(["you are idiot fool", "you are kind nice"]) == ["rude", "civil"]
 
 
+def test_pairs_are_cut_as_the_config_says(toy_base, tmp_path):
+    rows = [(text, "cat", label) for text, label in comments()]
+    path = write_csv(tmp_path / "pairs.csv", ("text", "reply", "label"), rows)
+    config = toy_config(
+        toy_base(), path, pair_column="reply", truncation="proportional", freeze_base=True
+    )
+    assert fit_classifier(config).tokenizer.truncation == "proportional"
+
+
 def test_the_same_seed_gives_the_same_weights(toy_base, comments_csv):
     config = toy_config(toy_base(), comments_csv, seed=3, head="linear")
     first, second = (fit_classifier(config).model.get_weights() for _ in range(2))
