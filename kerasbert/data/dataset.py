@@ -39,15 +39,10 @@ def read_dataset(config: DataConfig, seed: int = 0) -> Dataset:
         FileNotFoundError: a file that is not there.
         InputError: a file, row or cell that cannot be used; the message names it.
     """
-    train = _read(config.train or SAMPLE, config)
-    labels = find_labels(train, config.task)
-    if config.limit is not None and config.limit < len(train):
-        chosen = np.random.default_rng(seed).permutation(len(train))[: config.limit]
-        train = train.take(np.sort(chosen))
+    train, labels = read_training_file(config, seed)
     targets = labels.encode(train)
     if config.validation is not None:
-        validation = _read(config.validation, config)
-        labels.encode(validation)
+        validation = _read_labelled(config.validation, config, labels)
     else:
         kept, held_out = split(train, targets, config.validation_fraction, seed)
         if len(held_out) == 0 or len(kept) == 0:
@@ -56,36 +51,62 @@ def read_dataset(config: DataConfig, seed: int = 0) -> Dataset:
                 f"{config.validation_fraction:.0%} for validation. Name a file with --validation."
             )
         train, validation = train.take(kept), train.take(held_out)
-    test = None
-    if config.test is not None:
-        test = _read(config.test, config)
-        labels.encode(test)
-    _check_left_to_learn(train, labels)
-    return Dataset(train, validation, test, labels, config)
-
-
-def _check_left_to_learn(train: Examples, labels: Labels) -> None:
-    """Of what the whole file had, --limit or the hold-out may have left too little."""
-    targets = labels.encode(train)
-    if labels.task == "regression":
-        if np.ptp(targets) == 0:
-            raise InputError(
-                f"{train.source}: all {len(train)} scores that are left to train on are the same. "
-                "Add rows, raise --limit, or name a file with --validation."
-            )
-        return
-    if labels.task == "multilabel":
-        is_there = (targets == 1).any(axis=0)
-    else:
-        is_there = np.isin(np.arange(len(labels.names)), targets)
-    lost = [name for name, there in zip(labels.names, is_there, strict=True) if not there]
-    if lost:
+    test = read_test_file(config, labels)
+    # Of what the whole file had, --limit or the hold-out may have left too little.
+    check_scores_differ(train, labels, "Add rows, raise --limit, or name a file with --validation.")
+    if lost := missing_labels(train, labels):
         warnings.warn(
             f"{train.source}: no example of {', '.join(map(repr, lost))} is among the "
             f"{len(train):,} to train on, so it cannot be learned.",
             InputWarning,
             stacklevel=2,
         )
+    return Dataset(train, validation, test, labels, config)
+
+
+def read_training_file(config: DataConfig, seed: int) -> tuple[Examples, Labels]:
+    """The rows to train on and to hold out a part of, and the labels of the whole file.
+
+    With `config.limit`, so many rows, drawn with `seed`, in the file's order.
+    """
+    examples = _read(config.train or SAMPLE, config)
+    labels = find_labels(examples, config.task)
+    if config.limit is not None and config.limit < len(examples):
+        chosen = np.random.default_rng(seed).permutation(len(examples))[: config.limit]
+        examples = examples.take(np.sort(chosen))
+    return examples, labels
+
+
+def read_test_file(config: DataConfig, labels: Labels) -> Examples | None:
+    """The rows of the test file, whose labels are checked; None where none is named."""
+    return None if config.test is None else _read_labelled(config.test, config, labels)
+
+
+def missing_labels(examples: Examples, labels: Labels) -> list[str]:
+    """Names of the labels that no example has; for scores, an empty list."""
+    if labels.task == "regression":
+        return []
+    targets = labels.encode(examples)
+    if labels.task == "multilabel":
+        is_there = (targets == 1).any(axis=0)
+    else:
+        is_there = np.isin(np.arange(len(labels.names)), targets)
+    return [name for name, there in zip(labels.names, is_there, strict=True) if not there]
+
+
+def check_scores_differ(train: Examples, labels: Labels, advice: str) -> None:
+    """Raise an `InputError` if there are scores to train on, and all are the same."""
+    if labels.task == "regression" and np.ptp(labels.encode(train)) == 0:
+        raise InputError(
+            f"{train.source}: all {len(train)} scores that are left to train on are the same. "
+            f"{advice}"
+        )
+
+
+def _read_labelled(path: str, config: DataConfig, labels: Labels) -> Examples:
+    examples = _read(path, config)
+    labels.encode(examples)
+    return examples
 
 
 def _read(path: str | Path, config: DataConfig) -> Examples:

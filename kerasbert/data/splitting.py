@@ -29,13 +29,13 @@ def split(
     """
     random = np.random.default_rng(seed)
     # Where one text has several labels, its first example speaks for the group.
-    group_of, first = _groups(examples)
+    group_of, first = text_groups(examples)
     is_regression = targets.ndim == 1 and np.issubdtype(targets.dtype, np.floating)
     if is_regression:
         chosen = _spread(targets[first], fraction, random)
     else:
         sizes = np.bincount(group_of)
-        strata = _rarest_label(targets)[first] if targets.ndim == 2 else targets[first]
+        strata = rarest_label(targets)[first] if targets.ndim == 2 else targets[first]
         chosen = [
             group
             for stratum in np.unique(strata)
@@ -80,8 +80,13 @@ def _spread(scores: np.ndarray, fraction: float, random: np.random.Generator) ->
     return [int(random.choice(stretch)) for stretch in np.array_split(order, count)]
 
 
-def _groups(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-    """The group of each example, numbered as each text comes first, and where it does."""
+def text_groups(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """Which examples have the same text (and second text), case and white space aside.
+
+    Returns:
+        The group of each example, shape (n,), numbered as each text comes first; and the index of
+        each group's first example, shape (groups,).
+    """
     # Digests instead of texts, which a file may have more of than memory holds.
     keys = np.empty(len(examples), "S16")
     for index in range(len(examples)):
@@ -99,8 +104,15 @@ def _digest(examples: Examples, index: int) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _rarest_label(targets: np.ndarray) -> np.ndarray:
-    """Of each example's labels the rarest, as the common ones balance themselves. Shape (n,)."""
+def rarest_label(targets: np.ndarray) -> np.ndarray:
+    """Of each example's labels the rarest, as the common ones balance themselves.
+
+    Args:
+        targets: 0, 1 or unknown, of shape (n, labels).
+
+    Returns:
+        Numbers of labels, of shape (n,); -1 for an example that has none.
+    """
     positive = targets == 1
     by_rarity = np.argsort(positive.sum(axis=0), kind="stable")
     ranked = positive[:, by_rarity]  # (n, labels)
