@@ -1,7 +1,7 @@
 """Model outputs and targets to a report: one dict, for JSON, and one table, for people."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,16 +68,32 @@ def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> di
     }
 
 
-def report_table(report: dict[str, Any], title: str) -> Table | Group:
-    """The report as a table of one row per label, with the totals below it, for `rich` to print."""
+def show_number(value: float | int | None) -> str:
+    """A number of a report, for people: three places, or a dash for what is not defined."""
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def report_table(
+    report: dict[str, Any], title: str, show: Callable[[Any], str] = show_number
+) -> Table | Group:
+    """The report as a table of one row per label, with the totals below it, for `rich` to print.
+
+    Args:
+        report: from `build_report`, or of its form, with anything that `show` can write in place
+            of the numbers.
+        title: above the table.
+        show: what stands in the cells.
+    """
     if "mse" in report:
         table = Table("Pearson", "Spearman", "mean squared error", "rows", title=Text(title))
-        table.add_row(*(_show(report[key]) for key in ("pearson", "spearman", "mse", "count")))
+        table.add_row(*(show(report[key]) for key in ("pearson", "spearman", "mse", "count")))
         return table
     totals = (
-        f"accuracy {_show(report['accuracy'])}   macro F1 {_show(report['macro_f1'])}   "
-        f"ROC AUC {_show(report['roc_auc'])}   loss {_show(report['loss'])}   "
-        f"{report['count']:,} rows"
+        f"accuracy {show(report['accuracy'])}   macro F1 {show(report['macro_f1'])}   "
+        f"ROC AUC {show(report['roc_auc'])}   loss {show(report['loss'])}   "
+        f"{show(report['count'])} rows"
     )
     table = Table(title=Text(title))
     table.add_column("label", overflow="fold")
@@ -85,7 +101,7 @@ def report_table(report: dict[str, Any], title: str) -> Table | Group:
         table.add_column(column, justify="right")
     for label in report["labels"]:
         numbers = (label[key] for key in ("precision", "recall", "f1", "support"))
-        table.add_row(Text(label["name"]), *map(_show, numbers))  # a name is no markup
+        table.add_row(Text(label["name"]), *map(show, numbers))  # a name is no markup
     return Group(table, Text(totals))
 
 
@@ -122,9 +138,3 @@ def _mean(values: Sequence[float] | np.ndarray) -> float | None:
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _show(value: float | int | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

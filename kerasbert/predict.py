@@ -6,7 +6,7 @@ import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -19,6 +19,7 @@ from kerasbert.data.examples import cell_text, column_position, read_texts
 from kerasbert.data.tables import Table, open_table
 from kerasbert.errors import InputError
 from kerasbert.output_files import check_output_file, written_file
+from kerasbert.prediction_columns import prediction_cells, prediction_columns
 
 _CHUNK = 8192
 
@@ -80,7 +81,7 @@ def main(args: list[str]) -> None:
         return
     pairs = list(config.pair) or None
     for text, row in zip(config.text, _predict(classifier, list(config.text), pairs), strict=True):
-        columns = zip(_columns(classifier), row, strict=True)
+        columns = zip(prediction_columns(classifier.run.labels), row, strict=True)
         print("  ".join(f"{name}={value}" for name, value in columns), repr(text), sep="  ")
 
 
@@ -88,7 +89,7 @@ def _predict_table(classifier, table: Table, config: PredictConfig) -> None:
     text_column = config.text_column or classifier.run.text_column
     pair_column = config.pair_column or classifier.run.pair_column
     column_position(table, text_column)
-    columns = _columns(classifier)
+    columns = prediction_columns(classifier.run.labels)
     if taken := [name for name in columns if name in table.columns]:
         raise InputError(
             f"{table.path} has a column {taken[0]!r} already, which the output would have twice. "
@@ -122,24 +123,8 @@ def _predict_table(classifier, table: Table, config: PredictConfig) -> None:
     print(f"wrote {config.output}")
 
 
-def _predict(classifier, texts: list[str], pairs: list[str] | None) -> list[list[Any]]:
-    """One row per text: the decision, and its probabilities where the task has any."""
-    if classifier.task == "regression":
-        return [[repr(value)] for value in classifier.predict(texts, pairs)]
-    outputs = classifier.predict_proba(texts, pairs)
-    decisions = classifier.run.labels.decode(outputs)
-    if classifier.task == "multilabel":
-        decisions = ["|".join(names) for names in decisions]
-    return [
-        [decision, *(f"{value:.6f}" for value in row)]
-        for decision, row in zip(decisions, outputs, strict=True)
-    ]
-
-
-def _columns(classifier) -> list[str]:
-    if classifier.task == "regression":
-        return ["prediction"]
-    return ["prediction", *(f"probability_{label}" for label in classifier.labels)]
+def _predict(classifier, texts: list[str], pairs: list[str] | None) -> list[list[str]]:
+    return prediction_cells(classifier.run.labels, classifier.outputs(texts, pairs))
 
 
 def _chunks(rows: Iterator) -> Iterator[list]:

@@ -59,11 +59,11 @@ def read_folds(config: DataConfig, num_folds: int, seed: int = 0) -> list[Fold]:
 
     Example:
         >>> folds = read_folds(DataConfig(), num_folds=5)
-        >>> outputs = np.empty((sum(len(fold.held_out) for fold in folds), 2))
+        >>> outputs = []
         >>> for fold in folds:
-        ...     run = fit_classifier(FitConfig(), fold.dataset)
-        ...     texts = fold.dataset.validation.texts
-        ...     outputs[fold.held_out] = Classifier(run).predict_proba(texts)
+        ...     classifier = Classifier(fit_classifier(FitConfig(), fold.dataset))
+        ...     outputs.append(classifier.predict_proba(fold.dataset.validation.texts))
+        >>> write_out_of_fold("out_of_fold.csv", folds, outputs, labels=classifier.run.labels)
     """
     if num_folds < 2:
         raise InputError(f"`num_folds` must be 2 or above. Received: num_folds={num_folds!r}.")
