@@ -1,25 +1,40 @@
 """`python -m kerasbert.fit`: from a file of texts and labels to a directory of weights."""
 
 import shlex
+import sys
 import time
+from pathlib import Path
 
 from rich.console import Console
 
 from kerasbert import _cli, _runtime
 from kerasbert.config import FitConfig
-from kerasbert.data.dataset import read_dataset
+from kerasbert.data.dataset import Dataset, read_dataset
 from kerasbert.places import choose_output
+from kerasbert.training.trackers import check_trackers
 
 
 def main(args: list[str]) -> None:
-    """Train as `args` say, save the run, and print its report."""
+    """Do what `args` say: train once or several times, or look for a learning rate."""
     started = time.perf_counter()
     config = _cli.parse(FitConfig, "fit", args)
+    check_trackers(config.record)
     output = choose_output(config)
+    if config.seeds or config.folds:
+        _fit_repeatedly(output, config)
+        print(f"saved {output} after {time.perf_counter() - started:.0f} s.")
+        return
     dataset = read_dataset(config.data, config.train.seed)
-
-    # Only here, so that --help and a wrong column are answered without waiting for TensorFlow.
+    # Only now, so that --help and a wrong column are answered without waiting for TensorFlow.
     _runtime.quiet()
+    if config.find_learning_rate:
+        _find_learning_rate(output, config, dataset, args)
+        return
+    _fit(output, config, dataset, started)
+
+
+def _fit(output: Path, config: FitConfig, dataset: Dataset, started: float) -> None:
+    """Train, save the run, and print its report."""
     from kerasbert.metrics import report_table
     from kerasbert.runs import fit_to
 
@@ -37,11 +52,46 @@ def main(args: list[str]) -> None:
     print(f"saved {output} after {time.perf_counter() - started:.0f} s. Use it:")
     pair = " --pair ..." if config.data.pair_column else ""
     print(f'  python -m kerasbert.predict {shlex.quote(str(output))} --text "..."{pair}')
-    if run.training["interrupted"]:
+    if where := run.training.get("interrupted"):
         print(
-            "It was interrupted in epoch {epoch}, after step {step:,}, and is what was best by "
-            "then.\nTo go on: the same command with --resume.".format(**run.training["interrupted"])
+            f"It was interrupted in epoch {where['epoch']}, after step {where['step']:,}, and is "
+            "what was best by then.\nTo go on: the same command with --resume."
         )
+        sys.exit(130)
+
+
+def _fit_repeatedly(output: Path, config: FitConfig) -> None:
+    """Train for each seed or fold, and print what the runs have in common."""
+    _runtime.quiet()
+    from kerasbert.metrics import report_table
+    from kerasbert.repeats import OUT_OF_FOLD, SUMMARY, fit_repeatedly
+    from kerasbert.summary import summary_table
+
+    summary = fit_repeatedly(output, config, console=Console(stderr=True))
+    console, out_of_fold = Console(), summary.pop("out_of_fold", None)
+    for name, part in summary.items():
+        console.print(summary_table(part, name), highlight=False)
+    if out_of_fold is not None:
+        console.print(report_table(out_of_fold, "all rows, each held out once"), highlight=False)
+        print(f"wrote {output / OUT_OF_FOLD}")
+    print(f"wrote {output / SUMMARY}")
+
+
+def _find_learning_rate(output: Path, config: FitConfig, dataset: Dataset, args: list[str]) -> None:
+    """Run a range test, draw it, and print what it proposes."""
+    from kerasbert.plots import draw_range_test
+    from kerasbert.training.range_test import find_learning_rate
+
+    test = find_learning_rate(config, dataset, console=Console(stderr=True))
+    picture = output.with_name(f"{output.name}.learning_rate.png")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    draw_range_test(test.rates, test.losses, test.smoothed, test.proposal, picture)
+    print(
+        f"{len(test.rates)} steps at {test.rates[0]:.0e} to {test.rates[-1]:.0e}: the loss was "
+        f"lowest at {test.lowest:.1e}. Drawn in {picture}. Proposed:"
+    )
+    again = shlex.join(arg for arg in args if arg != "--find-learning-rate")
+    print(f"  python -m kerasbert.fit {again} --learning-rate {test.proposal:g}")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,9 @@ def check_place(config: FitConfig, output: str | Path) -> None:
         OSError: it cannot be written.
     """
     unfinished = unfinished_beside(output).directory
+    if config.seeds or config.folds:
+        _check_place_of_several(config, Path(output))
+        return
     may_replace = config.overwrite or (config.resume and is_interrupted(output))
     if not is_finished(config, output):
         check_output(output, may_replace)
@@ -59,6 +62,17 @@ def check_place(config: FitConfig, output: str | Path) -> None:
             f"A run was begun in {str(unfinished)!r} and not finished. Pass --resume to go on with "
             "it, or --overwrite to begin anew."
         )
+
+
+def _check_place_of_several(config: FitConfig, output: Path) -> None:
+    if config.resume and unfinished_beside(output).directory.exists():
+        return
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(
+            f"The output {str(output)!r} of several runs is taken. Name a new directory, or remove "
+            "it yourself; --overwrite replaces a single run only."
+        )
+    check_output(output)
 
 
 def is_finished(config: FitConfig, output: str | Path) -> bool:

@@ -12,7 +12,9 @@ from kerasbert.places import is_finished, unfinished_beside
 from kerasbert.run import Run
 from kerasbert.run_directory import is_interrupted
 from kerasbert.training.fitting import fit_classifier
-from kerasbert.training.trackers import TENSORBOARD
+
+
+TENSORBOARD = "tensorboard"  # where `open_trackers` has its logs
 
 
 def fit_to(

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import keras
+
 from kerasbert.config import ModelConfig
 from kerasbert.config_train import OptimizerConfig, TrainConfig
 from kerasbert.errors import InputError
@@ -27,6 +29,14 @@ class Phase:
         """How many epochs it has."""
         return self.end - self.start
 
+    def freeze(self, model: keras.Model) -> None:
+        """Freeze a classifier as it is in these epochs; to be followed by compiling it."""
+        model.get_layer("encoder").freeze(
+            base=self.config.freeze_base,
+            layers=self.config.freeze_layers,
+            embeddings=self.config.freeze_embeddings,
+        )
+
 
 def plan_phases(
     config: ModelConfig, train: TrainConfig, *, num_epochs: int, num_blocks: int
@@ -35,8 +45,8 @@ def plan_phases(
 
     With `train.gradual` a block is opened each epoch, from the top down, the embeddings last
     (Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification", 2018);
-    several at once where there are fewer epochs than blocks. With 4 epochs, unfrozen from the second one, 2 blocks and the embeddings:
-    head, block 2, block 1, embeddings.
+    several at once where there are fewer epochs than blocks. With 4 epochs, opened from the second
+    one, 2 blocks and the embeddings: head, block 2, block 1, embeddings.
 
     Args:
         config: resolved; what it freezes stays frozen.

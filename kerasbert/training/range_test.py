@@ -43,14 +43,22 @@ class RangeTest:
     Attributes:
         rates: the step size of each step, rising.
         losses: the loss of its batch.
-        smoothed: a moving average of the losses.
         proposal: the step size to train with.
     """
 
     rates: np.ndarray
     losses: np.ndarray
-    smoothed: np.ndarray
     proposal: float
+
+    @property
+    def smoothed(self) -> np.ndarray:
+        """The losses, smoothed."""
+        return smooth(self.losses)
+
+    @property
+    def lowest(self) -> float:
+        """The step size at which the smoothed loss was lowest."""
+        return float(self.rates[self.smoothed.argmin()])
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -126,7 +134,7 @@ def find_learning_rate(
     if not math.isfinite(losses[-1]):
         losses.pop()
     rates = np.asarray(schedule(np.arange(len(losses))), np.float64)
-    return RangeTest(rates, np.array(losses), smooth(losses), propose(rates, losses))
+    return RangeTest(rates, np.array(losses), propose(rates, losses))
 
 
 def smooth(losses: Sequence[float]) -> np.ndarray:

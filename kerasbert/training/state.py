@@ -8,8 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerasbert.config import FitConfig
 from kerasbert.config_train import MONITORS
-from kerasbert.models.optimization import AdamW
+from kerasbert.models.optimization import build_optimizer, layer_rates, scale_losses
+from kerasbert.models.running import training_precision
+from kerasbert.training.plan import Plan
 from kerasbert.training.unfinished import Checkpoint
 
 
@@ -51,23 +54,37 @@ class Progress:
 
 
 class State:
-    """The weights that move, the random states, and the optimizer's averages.
+    """The optimizer, and all that training moves: weights, averages, random states.
 
     Args:
-        model: the classifier, frozen as it is when the most is trained.
+        model: from `build_classifier`. It is left frozen as the last phase has it.
+        config: of the run.
+        plan: of the training.
+
+    Attributes:
         adamw: built on all weights that are ever trained.
         optimizer: the same, or what scales the loss around it.
     """
 
-    def __init__(self, model: keras.Model, adamw: AdamW, optimizer: keras.optimizers.Optimizer):
+    def __init__(self, model: keras.Model, config: FitConfig, plan: Plan):
+        self.adamw = build_optimizer(
+            config.optimizer,
+            plan.schedule,
+            rates=layer_rates(model, config.optimizer.layer_decay),
+            accumulation=config.train.gradient_accumulation,
+        )
+        self.optimizer = scale_losses(self.adamw, training_precision(config.train.precision))
+        plan.phases[-1].freeze(model)  # what is trained then is all that ever is
+        self.optimizer.build(model.trainable_variables)
         encoder = model.get_layer("encoder")
         frozen = {id(variable) for variable in encoder.weights if not variable.trainable}
         moving = [variable for variable in model.variables if id(variable) not in frozen]
         # Numbered, as random states all go by one name.
         self._variables = {f"model/{n}/{v.path}": v for n, v in enumerate(moving)}
-        self._variables |= {f"optimizer/{n}/{v.path}": v for n, v in enumerate(optimizer.variables)}
+        self._variables |= {
+            f"optimizer/{n}/{v.path}": v for n, v in enumerate(self.optimizer.variables)
+        }
         self._weights = [v for v in model.weights if id(v) not in frozen]
-        self._adamw = adamw
         self._best: list[np.ndarray] = []
 
     def keep_best(self) -> None:
@@ -82,7 +99,7 @@ class State:
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
         """With the moving averages, where they are kept, in the weights' place."""
-        pairs = self._adamw.averages()
+        pairs = self.adamw.averages()
         present = [_numpy(weight) for weight, _ in pairs]
         for weight, average in pairs:
             weight.assign(average)
@@ -94,14 +111,14 @@ class State:
 
     def use_averages(self) -> None:
         """Put the moving averages, where they are kept, in the weights' place for good."""
-        for weight, average in self._adamw.averages():
+        for weight, average in self.adamw.averages():
             weight.assign(average)
 
     def checkpoint(self, progress: Progress, **more: Any) -> Checkpoint:
         """The present moment; `more` are JSON values to be kept beside it."""
         arrays = {name: _numpy(variable) for name, variable in self._variables.items()}
         arrays |= {f"best/{n}": value for n, value in enumerate(self._best)}
-        values = {"progress": dataclasses.asdict(progress), "opened": self._adamw.opened()}
+        values = {"progress": dataclasses.asdict(progress), "opened": self.adamw.opened()}
         return Checkpoint(arrays, values | more)
 
     def restore(self, checkpoint: Checkpoint) -> Progress:
@@ -110,7 +127,7 @@ class State:
             variable.assign(checkpoint.arrays[name])
         num_best = sum(name.startswith("best/") for name in checkpoint.arrays)
         self._best = [checkpoint.arrays[f"best/{n}"] for n in range(num_best)]
-        self._adamw.restore_opened(checkpoint.values["opened"])
+        self.adamw.restore_opened(checkpoint.values["opened"])
         return Progress(**checkpoint.values["progress"])
 
 

@@ -1,25 +1,19 @@
 """The training itself: phases, epochs and steps, and what happens between them."""
 
 import math
-import time
 from typing import Any
 
 import keras
 import numpy as np
 from rich.console import Console
 
-from kerasbert.config import FitConfig, ModelConfig
+from kerasbert.config import FitConfig
 from kerasbert.data.pipeline import training_batches
 from kerasbert.errors import InputError, TrainingError
 from kerasbert.history import History
 from kerasbert.metrics import build_report
-from kerasbert.models.optimization import (
-    build_optimizer,
-    compile_classifier,
-    layer_rates,
-    scale_losses,
-)
-from kerasbert.models.running import build_forward, running_precision, training_precision
+from kerasbert.models.optimization import compile_classifier
+from kerasbert.models.running import build_forward, running_precision
 from kerasbert.scoring import score_taken
 from kerasbert.training.callbacks import FreezingProof, Steps
 from kerasbert.training.console import say
@@ -33,7 +27,7 @@ from kerasbert.training.preparing import TrainingData
 from kerasbert.training.recorder import Recorder
 from kerasbert.training.state import Progress, State
 from kerasbert.training.trackers import Trackers
-from kerasbert.training.unfinished import Checkpoint, Unfinished
+from kerasbert.training.unfinished import Checkpoint, CheckpointTimer, Unfinished
 
 
 class Trainer:
@@ -71,18 +65,9 @@ class Trainer:
             data.targets,
             num_blocks=model.get_layer("encoder").facts.num_blocks,
         )
-        self._adamw = build_optimizer(
-            config.optimizer,
-            self.plan.schedule,
-            rates=layer_rates(model, config.optimizer.layer_decay),
-            accumulation=config.train.gradient_accumulation,
-        )
-        self._optimizer = scale_losses(self._adamw, training_precision(config.train.precision))
-        # Built on all that is ever trained, which is what the last phase trains.
-        _freeze(model, self.plan.phases[-1].config)
-        self._optimizer.build(model.trainable_variables)
-        self._state = State(model, self._adamw, self._optimizer)
+        self._state = State(model, config, self.plan)
         self._progress = Progress()
+        self._timer: CheckpointTimer | None = None
         self.history = History()
         self.part: Part | None = None
         self.findings: list[str] = []
@@ -115,7 +100,7 @@ class Trainer:
             )
         if self._unfinished is not None:
             self.history = History(self._unfinished.history, self._progress.num_rows)
-        self._written = time.monotonic()
+            self._timer = CheckpointTimer(self._config.record)
         self._recorder = Recorder(
             plan,
             len(self._data.targets),
@@ -151,8 +136,8 @@ class Trainer:
         """Freeze and compile for a phase's epochs."""
         if self.part is not None:
             self.part.close()
-        _freeze(self._model, phase.config)
-        self._adamw.open(self._model.trainable_variables)
+        phase.freeze(self._model)
+        self._state.adamw.open(self._model.trainable_variables)
         data, train = self._data, self._config.train
         if len(self.plan.phases) > 1:
             num_trained = sum(math.prod(v.shape) for v in self._model.trainable_variables)
@@ -169,7 +154,9 @@ class Trainer:
             )
             self._source = self.part.source(data.tokens)
             self._validation_source = self.part.source(data.validation_tokens)
-        compile_classifier(self.part.trained, data.labels.task, self._optimizer, self.plan.loss)
+        compile_classifier(
+            self.part.trained, data.labels.task, self._state.optimizer, self.plan.loss
+        )
         self._forward = build_forward(self.part.trained)
         self._proof = FreezingProof(self._console, self._model, train.gradient_accumulation)
 
@@ -181,7 +168,7 @@ class Trainer:
 
         def on_step(loss: float, accuracy: float | None, seconds: float) -> bool:
             self._after_step(loss, accuracy, seconds)
-            self._write_checkpoint(is_due=asked.is_asked)
+            self._write_checkpoint(asked.is_asked)
             return asked.is_asked or progress.step >= num_steps
 
         if progress.step < num_steps:
@@ -207,7 +194,7 @@ class Trainer:
         if progress.step >= num_steps:
             self._recorder.validating()
             self._end_epoch()
-            self._write_checkpoint(is_due=asked.is_asked)
+            self._write_checkpoint(asked.is_asked)
 
     def _after_step(self, loss: float, accuracy: float | None, seconds: float) -> None:
         progress = self._progress
@@ -223,7 +210,7 @@ class Trainer:
             loss=loss,
             accuracy=accuracy,
             seconds=seconds,
-            gradient_norm=float(self._adamw.gradient_norm.numpy()),
+            gradient_norm=float(self._state.adamw.gradient_norm.numpy()),
         )
 
     def _end_epoch(self) -> None:
@@ -290,25 +277,20 @@ class Trainer:
         else:
             self._state.use_averages()
 
-    def _write_checkpoint(self, is_due: bool) -> None:
-        if self._unfinished is None:
-            return
-        record = self._config.record
-        if record.checkpoint_steps is not None:
-            is_due = is_due or self._progress.num_steps % record.checkpoint_steps == 0
-        else:
-            waited = time.monotonic() - self._written
-            is_due = is_due or waited >= 60 * record.checkpoint_minutes
-        if is_due:
+    def _write_checkpoint(self, is_asked: bool) -> None:
+        if self._timer is not None and (is_asked or self._timer.is_due(self._progress.num_steps)):
             checkpoint = self._state.checkpoint(
                 self._progress, findings=self.findings, trackers=self._trackers.state()
             )
             self._unfinished.write(self._progress.num_steps, checkpoint)
-            self._written = time.monotonic()
+            self._timer.restart()
 
     def _memory_watched(self):
+        train = self._config.train
         return out_of_memory_explained(
-            self._config.train.batch_size, int(self._data.tokens.lengths.max())
+            train.batch_size,
+            int(self._data.tokens.lengths.max()),
+            gradient_accumulation=train.gradient_accumulation,
         )
 
     def _stop_at_nan(self, loss: float, where: str) -> None:
@@ -316,9 +298,3 @@ class Trainer:
             f"The loss became {loss} {where}, so training was stopped and nothing was saved. "
             "Try a smaller --learning-rate, or --precision float32."
         )
-
-
-def _freeze(model: keras.Model, config: ModelConfig) -> None:
-    model.get_layer("encoder").freeze(
-        base=config.freeze_base, layers=config.freeze_layers, embeddings=config.freeze_embeddings
-    )

@@ -8,6 +8,7 @@ one before it can.
 import dataclasses
 import os
 import shutil
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from kerasbert.config import FitConfig
+from kerasbert.config_train import RecordConfig
 from kerasbert.errors import InputError, InputWarning
 from kerasbert.run_directory import json_text, read_json
 
@@ -148,6 +150,28 @@ class Unfinished:
                     f"{self.directory} began with another {name}: it was changed since. Restore "
                     "it, or begin anew without --resume."
                 )
+
+
+class CheckpointTimer:
+    """When the next checkpoint is due: after so many steps, or else minutes.
+
+    Args:
+        record: says how many.
+    """
+
+    def __init__(self, record: RecordConfig):
+        self._record = record
+        self.restart()
+
+    def restart(self) -> None:
+        """A checkpoint was written."""
+        self._started = time.monotonic()
+
+    def is_due(self, num_steps: int) -> bool:
+        """Whether one is due after this step of the training."""
+        if self._record.checkpoint_steps is not None:
+            return num_steps % self._record.checkpoint_steps == 0
+        return time.monotonic() - self._started >= 60 * self._record.checkpoint_minutes
 
 
 def settings_of(config: FitConfig) -> dict[str, Any]:
