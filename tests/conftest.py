@@ -7,6 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import csv
+import dataclasses
 import tempfile
 import threading
 
@@ -17,7 +18,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
-from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
+from kerasbert.config import FitConfig
 from kerasbert.models.bert import BertEncoder
 from kerasbert.models.checkpoints import write_checkpoint
 
@@ -157,8 +158,12 @@ def comments_csv(tmp_path):
 
 
 def toy_config(base, train=None, **changes) -> FitConfig:
-    """A quick run on a toy base; `changes` are fields of the three configs, wherever they are."""
-    parts = {"data": DataConfig, "model": ModelConfig, "train": TrainConfig}
+    """A quick run on a toy base; `changes` are fields of the configs, wherever they are."""
+    parts = {
+        field.name: field.default_factory
+        for field in dataclasses.fields(FitConfig)
+        if field.default_factory is not dataclasses.MISSING
+    }
     given = {"base": str(base), "train": train, "max_length": 32, "epochs": 1, "batch_size": 8}
     given |= changes
     configs = {
@@ -167,7 +172,8 @@ def toy_config(base, train=None, **changes) -> FitConfig:
         )
         for part, config_class in parts.items()
     }
-    return FitConfig(**configs)
+    own = {key: value for key, value in given.items() if key in FitConfig.__dataclass_fields__}
+    return FitConfig(**configs, **{key: value for key, value in own.items() if key not in parts})
 
 
 def call_from_threads(call, times: int = 4) -> None:

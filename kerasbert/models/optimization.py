@@ -37,6 +37,7 @@ class AdamW(keras.optimizers.Adam):
         **settings: of `keras.optimizers.Adam`.
 
     Attributes:
+        opened_at: the step after which each weight was opened; None for those that were not.
         gradient_norm: length of the last step's gradient before it was clipped, over all weights.
     """
 
@@ -52,27 +53,21 @@ class AdamW(keras.optimizers.Adam):
         super().__init__(learning_rate, weight_decay=weight_decay or None, **settings)
         self.clip_norm = clip_norm
         self.rates = dict(rates or {})
-        self._opened_at: dict[str, int] = {}
         self.exclude_from_weight_decay(var_names=[_NO_DECAY])
 
     def build(self, variables):
         """Make the averages of these weights; all that will ever be trained, if not at first."""
         if not self.built:
             super().build(variables)
+            self.opened_at = [None] * len(variables)
             self.gradient_norm = self.add_variable((), name="gradient_norm")
 
     def open(self, variables) -> None:
         """From now on these are trained, too; to be followed by compiling the model."""
         for variable in variables:
-            self._opened_at.setdefault(variable.path, int(self.iterations))
-
-    def opened(self) -> dict[str, int]:
-        """The step after which each weight was opened, by path."""
-        return dict(self._opened_at)
-
-    def restore_opened(self, opened: Mapping[str, int]) -> None:
-        """Set what `opened` gave."""
-        self._opened_at = dict(opened)
+            index = self._get_variable_index(variable)
+            if self.opened_at[index] is None:
+                self.opened_at[index] = int(self.iterations)
 
     def apply(self, grads, trainable_variables=None):
         # Rows of a table that occur several times in a batch are added up here; Adam would
@@ -86,7 +81,7 @@ class AdamW(keras.optimizers.Adam):
         rate = ops.cast(learning_rate, "float32") * self.rates.get(variable.path, 1.0)
         if self.weight_decay and self._use_weight_decay(variable):
             variable.assign(variable * (1.0 - rate * self.weight_decay))
-        step = ops.cast(self.iterations + 1 - self._opened_at.get(variable.path, 0), "float32")
+        step = ops.cast(self.iterations + 1 - (self.opened_at[index] or 0), "float32")
         momentum, velocity = self._momentums[index], self._velocities[index]
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf

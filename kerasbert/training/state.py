@@ -79,10 +79,10 @@ class State:
         encoder = model.get_layer("encoder")
         frozen = {id(variable) for variable in encoder.weights if not variable.trainable}
         moving = [variable for variable in model.variables if id(variable) not in frozen]
-        # Numbered, as random states all go by one name.
-        self._variables = {f"model/{n}/{v.path}": v for n, v in enumerate(moving)}
+        # Numbered: Keras names some by how many there were before in the process.
+        self._variables = {f"model/{n}": variable for n, variable in enumerate(moving)}
         self._variables |= {
-            f"optimizer/{n}/{v.path}": v for n, v in enumerate(self.optimizer.variables)
+            f"optimizer/{n}": variable for n, variable in enumerate(self.optimizer.variables)
         }
         self._weights = [v for v in model.weights if id(v) not in frozen]
         self._best: list[np.ndarray] = []
@@ -118,7 +118,7 @@ class State:
         """The present moment; `more` are JSON values to be kept beside it."""
         arrays = {name: _numpy(variable) for name, variable in self._variables.items()}
         arrays |= {f"best/{n}": value for n, value in enumerate(self._best)}
-        values = {"progress": dataclasses.asdict(progress), "opened": self.adamw.opened()}
+        values = {"progress": dataclasses.asdict(progress), "opened_at": self.adamw.opened_at}
         return Checkpoint(arrays, values | more)
 
     def restore(self, checkpoint: Checkpoint) -> Progress:
@@ -127,7 +127,7 @@ class State:
             variable.assign(checkpoint.arrays[name])
         num_best = sum(name.startswith("best/") for name in checkpoint.arrays)
         self._best = [checkpoint.arrays[f"best/{n}"] for n in range(num_best)]
-        self.adamw.restore_opened(checkpoint.values["opened"])
+        self.adamw.opened_at = list(checkpoint.values["opened_at"])
         return Progress(**checkpoint.values["progress"])
 
 

@@ -15,8 +15,8 @@ from kerasbert.data.dataset import read_dataset
 from kerasbert.errors import InputError, TrainingError
 from kerasbert.inference import Classifier
 from kerasbert.models.classifier import build_classifier
-from kerasbert.models.optimization import compile_classifier
-from kerasbert.training.callbacks import FreezingProof, StopAtNaN
+from kerasbert.models.optimization import AdamW, compile_classifier
+from kerasbert.training.callbacks import FreezingProof, Steps
 from kerasbert.training.fitting import fit_classifier
 from tests.conftest import comments, encoder_config, toy_config, write_csv
 
@@ -88,7 +88,7 @@ def test_the_terminal_is_whole_again_after_an_error(toy_base, comments_csv, monk
     def interrupt(self, batch, logs=None):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(StopAtNaN, "on_train_batch_end", interrupt)
+    monkeypatch.setattr(Steps, "on_train_batch_end", interrupt)
     shown = StringIO()
     console = Console(file=shown, width=120, force_terminal=True)
     with pytest.raises(KeyboardInterrupt):
@@ -109,7 +109,7 @@ def test_a_tokenizer_that_does_not_fit_the_base(toy_base, comments_csv, tmp_path
 def test_a_weight_that_moves_though_frozen_stops_the_training():
     config = toy_config("toy").model
     model = build_classifier(config, encoder_config=encoder_config("bert"))
-    compile_classifier(model, "binary", learning_rate=1e-2, num_steps=4)
+    compile_classifier(model, "binary", AdamW(1e-2))
     ids = np.array([[3, 7, 9, 4]] * 4, np.int32)
     batch = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}
     model.fit(batch, np.array([0, 1, 0, 1]), verbose=0)
@@ -121,8 +121,8 @@ def test_a_weight_that_moves_though_frozen_stops_the_training():
 
 def test_nan_stops_the_training(toy_base, comments_csv, monkeypatch):
     monkeypatch.setattr(
-        "kerasbert.models.optimization.build_loss",
-        lambda task: lambda truth, outputs: keras.ops.mean(outputs) * math.nan,
+        "kerasbert.training.plan.build_loss",
+        lambda *settings: lambda truth, outputs: keras.ops.mean(outputs) * math.nan,
     )
     with pytest.raises(TrainingError, match=r"The loss became nan at step 1 of epoch 1.*smaller"):
         fit_classifier(toy_config(toy_base(), comments_csv))

@@ -1,0 +1,223 @@
+"""A run that was killed goes on, and ends with the very weights of one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kerasbert.errors import InputError
+from kerasbert.history import read_history
+from kerasbert.inference import load
+from kerasbert.places import unfinished_beside
+from kerasbert.runs import fit_to
+from kerasbert.training.fitting import fit_classifier
+from kerasbert.training.recorder import Recorder
+from kerasbert.training.unfinished import Unfinished
+from tests.conftest import comments, toy_config, write_csv
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing but what is on disk survives it."""
+
+
+def kill_at(monkeypatch, step):
+    """Kill at this step of the training, once its row is written."""
+    take_step = Recorder.step
+
+    def step_then_die(self, progress, **numbers):
+        take_step(self, progress, **numbers)
+        if progress.num_steps == step:
+            raise Killed
+
+    monkeypatch.setattr(Recorder, "step", step_then_die)
+
+
+def assert_same_weights(ours, theirs):
+    for one, other in zip(ours.model.weights, theirs.model.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
+
+
+WAYS = {
+    "nothing frozen": {"head": "classification"},
+    "frozen base, batch normalisation": {"freeze_base": True, "head": "mlp"},
+    "opened on the way, averaged": {
+        **{"unfreeze_from": 2, "gradual": True, "epochs": 3, "ema": 0.9, "layer_decay": 0.5}
+    },
+    "accumulated, the best kept": {
+        **{"gradient_accumulation": 2, "batch_size": 4, "patience": 1, "schedule": "cosine"}
+    },
+    "first block frozen": {"freeze_layers": 1, "head": "linear"},
+    "lora": {"lora_rank": 2, "head": "linear"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_the_weights_of_a_run_that_was_never_killed(
+    way, toy_base, comments_csv, tmp_path, monkeypatch
+):
+    settings = {"epochs": 2, "checkpoint_steps": 2, "patience": None} | way
+    config = toy_config(toy_base(), comments_csv, resume=True, **settings)
+    expected = fit_classifier(config)
+    steps = expected.training["steps"]
+    # In the first epoch, where 4 steps make one, and in the last.
+    for step in (3, steps - 1):
+        with monkeypatch.context() as patches, pytest.raises(Killed):
+            kill_at(patches, step)
+            fit_classifier(config, unfinished=tmp_path / "run.unfinished")
+    run = fit_classifier(config, unfinished=tmp_path / "run.unfinished")
+    assert_same_weights(run, expected)
+    assert run.report == expected.report
+    assert run.training == expected.training
+    for column in ("kind", "epoch", "step", "loss", "learning_rate", "gradient_norm", "val_loss"):
+        assert [row[column] for row in run.history] == [row[column] for row in expected.history]
+    assert read_history(tmp_path / "run.unfinished" / "history.csv") == run.history
+
+
+def test_only_the_last_two_checkpoints_are_kept(toy_base, comments_csv, tmp_path):
+    config = toy_config(toy_base(), comments_csv, checkpoint_steps=1, epochs=1)
+    fit_classifier(config, unfinished=tmp_path / "run.unfinished")
+    kept = sorted(path.name for path in (tmp_path / "run.unfinished").glob("checkpoint-*"))
+    assert kept == ["checkpoint-0000000003", "checkpoint-0000000004"]
+
+
+def test_a_checkpoint_each_time_some_minutes_are_over(toy_base, comments_csv, tmp_path):
+    config = toy_config(toy_base(), comments_csv, checkpoint_minutes=0.0)
+    fit_classifier(config, unfinished=tmp_path / "run.unfinished")
+    assert len(list((tmp_path / "run.unfinished").glob("checkpoint-*"))) == 2
+    config = toy_config(toy_base(), comments_csv, checkpoint_minutes=60.0)
+    fit_classifier(config, unfinished=tmp_path / "other.unfinished")
+    assert not list((tmp_path / "other.unfinished").glob("checkpoint-*"))
+
+
+def test_other_settings_or_data_are_not_gone_on_with(toy_base, comments_csv, tmp_path):
+    directory = tmp_path / "run.unfinished"
+    settings = {"checkpoint_steps": 2, "resume": True}
+    fit_classifier(toy_config(toy_base(), comments_csv, **settings), unfinished=directory)
+    with pytest.raises(InputError, match=r"began with epochs=1, and now it is 5"):
+        changed = toy_config(toy_base(), comments_csv, epochs=5, **settings)
+        fit_classifier(changed, unfinished=directory)
+    write_csv(tmp_path / "comments.csv", ("text", "label"), comments(36))
+    with pytest.raises(InputError, match="began with another data: it was changed since"):
+        fit_classifier(toy_config(toy_base(), comments_csv, **settings), unfinished=directory)
+
+
+def test_ctrl_c_saves_what_is_best_and_the_run_goes_on(
+    toy_base, comments_csv, tmp_path, monkeypatch
+):
+    config = toy_config(toy_base(), comments_csv, epochs=3, head="linear", checkpoint_steps=100)
+    expected = fit_classifier(config)
+    take_step = Recorder.step
+
+    def press_ctrl_c(self, progress, **numbers):
+        take_step(self, progress, **numbers)
+        if progress.num_steps == 6:
+            signal.raise_signal(signal.SIGINT)
+
+    output = tmp_path / "run"
+    with monkeypatch.context() as patches:
+        patches.setattr(Recorder, "step", press_ctrl_c)
+        stopped = fit_to(output, config)
+    assert stopped.training["interrupted"] == {"epoch": 2, "step": 6}
+    assert stopped.training["best_epoch"] == 1
+    assert json.loads((output / "metadata.json").read_text())["training"] == stopped.training
+    assert load(output).run.training["interrupted"] == {"epoch": 2, "step": 6}
+    assert len(stopped.history) == 7  # six steps and an epoch
+    with pytest.raises(InputError, match="is already a run"):
+        fit_to(output, toy_config(toy_base(), comments_csv, epochs=3, head="linear"))
+
+    again = toy_config(
+        toy_base(), comments_csv, epochs=3, head="linear", checkpoint_steps=100, resume=True
+    )
+    run = fit_to(output, again)
+    assert run.training["interrupted"] is None
+    assert_same_weights(run, expected)
+    assert not unfinished_beside(output).directory.exists()
+    assert load(output).run.training["interrupted"] is None
+    # Nothing is left to be done, and it says the same.
+    assert fit_to(output, again).report == run.report
+
+
+def test_ctrl_c_in_the_first_epoch_saves_the_weights_as_they_are(
+    toy_base, comments_csv, monkeypatch
+):
+    take_step = Recorder.step
+
+    def press_ctrl_c(self, progress, **numbers):
+        take_step(self, progress, **numbers)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Recorder, "step", press_ctrl_c)
+    run = fit_classifier(toy_config(toy_base(), comments_csv))
+    assert run.training["interrupted"] == {"epoch": 1, "step": 1}
+    assert run.training["best_epoch"] is None
+    assert run.report["validation"]["count"] == 8
+
+
+KILLED_FOR_REAL = """
+import os, signal, sys
+import safetensors.numpy
+from kerasbert import fit
+from kerasbert.training.recorder import Recorder
+
+kind, number, args = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+take_step, end_epoch, save_file = Recorder.step, Recorder.end_epoch, safetensors.numpy.save_file
+written = 0
+
+def step(self, progress, **numbers):
+    take_step(self, progress, **numbers)
+    if kind == "step" and progress.num_steps == number:
+        die()
+
+def between(self, progress, report):
+    end_epoch(self, progress, report)
+    if kind == "epoch" and progress.epoch == number:
+        die()
+
+def half(arrays, path):
+    global written
+    written += 1
+    save_file(arrays, path)
+    if kind == "checkpoint" and written == number:
+        os.truncate(path, os.path.getsize(path) // 2)
+        die()
+
+Recorder.step, Recorder.end_epoch, safetensors.numpy.save_file = step, between, half
+fit.main(args)
+"""
+
+
+def test_kill_9_in_an_epoch_between_two_and_while_a_checkpoint_is_written(
+    toy_base, comments_csv, tmp_path
+):
+    settings = {"epochs": 3, "checkpoint_steps": 1, "head": "classification"}
+    expected = fit_classifier(toy_config(toy_base(), comments_csv, **settings))
+    output = tmp_path / "run"
+    command = [
+        *("--train", comments_csv, "--base", str(toy_base()), "--max-length", "32"),
+        *("--batch-size", "8", "--epochs", "3", "--head", "classification"),
+        *("--checkpoint-steps", "1", "--output", str(output), "--resume"),
+    ]
+
+    def run(kind, number):
+        script = [sys.executable, "-c", KILLED_FOR_REAL, kind, str(number), *command]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(script, env=environment, capture_output=True, text=True, timeout=240)
+
+    random = np.random.default_rng()
+    step = int(random.integers(1, 4))
+    for kind, number in (("step", step), ("epoch", 1), ("checkpoint", 2)):
+        done = run(kind, number)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert not output.exists()
+        assert Unfinished(f"{output}.unfinished").directory.is_dir()
+    done = run("", 0)
+    assert done.returncode == 0, done.stderr
+    assert "going on after step" in done.stderr
+    assert_same_weights(load(output, precision="float32").run, expected)
+    assert (tmp_path / "run" / "history.png").is_file()
+    assert not (tmp_path / "run.unfinished").exists()
