@@ -13,7 +13,6 @@ from kerasbert.run import Run
 from kerasbert.run_directory import is_interrupted
 from kerasbert.training.fitting import fit_classifier
 
-
 TENSORBOARD = "tensorboard"  # where `open_trackers` has its logs
 
 

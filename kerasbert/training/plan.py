@@ -1,6 +1,7 @@
 """What a training will do, settled before its first step."""
 
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from kerasbert.config import FitConfig
 from kerasbert.data.batches import num_batches
 from kerasbert.data.labels import Labels
+from kerasbert.errors import InputWarning
 from kerasbert.models.losses import build_loss
 from kerasbert.training.class_weights import class_weights
 from kerasbert.training.phases import Phase, plan_phases, plan_schedule
@@ -62,6 +64,15 @@ def plan_training(
         InputError: settings that the data, or each other, do not allow.
     """
     train = config.train
+    if train.gradient_accumulation > 1 and config.model.head == "mlp":
+        warnings.warn(
+            "The mlp head's BatchNormalization takes mean and variance over each batch of "
+            f"{train.batch_size} texts, so {train.gradient_accumulation} batches accumulated are "
+            f"not one of {train.batch_size * train.gradient_accumulation}. They are the same with "
+            "--head linear or classification.",
+            InputWarning,
+            stacklevel=2,
+        )
     steps_per_epoch = num_batches(len(targets), train.batch_size * train.gradient_accumulation)
     num_epochs, num_steps = train.epochs, train.epochs * steps_per_epoch
     if train.max_steps is not None:
