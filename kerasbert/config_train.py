@@ -39,7 +39,7 @@ class TrainConfig:
     gradient_accumulation: int = 1
 
     # Highest step size of Adam; rises over the first steps, then falls to 0.
-    # Default: 1e-2 when the base is frozen, 5e-4 with LoRA, else 5e-5, since larger steps undo the
+    # Default: 1e-2 when the base is frozen, 1e-3 with LoRA, else 5e-5, since larger steps undo the
     # pretraining.
     learning_rate: float | None = None
 

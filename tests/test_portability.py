@@ -1,5 +1,6 @@
 """Without tf_keras and without transformers' TensorFlow classes; on Keras's other backends."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -31,10 +32,15 @@ def python(code: str, *args, **environment) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
-@pytest.fixture(scope="module")
-def saved(toy_base, tmp_path_factory):
+@pytest.fixture(scope="module", params=["frozen", "lora"])
+def saved(request, toy_base, tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs") / "run"
-    kerasbert.save(directory, fit_classifier(toy_config(toy_base(), freeze_base=True, limit=60)))
+    if request.param == "frozen":
+        config = toy_config(toy_base(), freeze_base=True, limit=60)
+    else:
+        config = toy_config(toy_base(), lora_rank=3, learning_rate=1e-2, limit=60)
+        config = dataclasses.replace(config, keep_lora=True)
+    kerasbert.save(directory, fit_classifier(config))
     return directory
 
 

@@ -7,112 +7,20 @@ backends, with what makes it fast on a processor: one product for query, key and
 the precision policy; residuals and normalisation are float32 under every policy.
 """
 
-import dataclasses
 from pathlib import Path
 
 import keras
 from keras import layers, ops
 from transformers import PretrainedConfig
 
-from kerasbert.errors import InputError
+from kerasbert.models.bert_config import ACTIVATIONS, BertConfig, bert_config
 from kerasbert.models.checkpoints import named_tensors, read_checkpoint
-from kerasbert.models.encoder import POSITIONS_AFTER_PADDING, Encoder
-from kerasbert.models.stored_by_name import Dense, Embedding, LayerNormalization
+from kerasbert.models.encoder import Encoder
+from kerasbert.models.stored_by_name import Dense, Embedding, LayerNormalization, to_float32
 
 # Added to the scores of padding: nothing after the softmax, and a number in float16.
 _MASKED = -30_000.0
-
-
-# ---------------------------------------------------------------------------------------------
-# Config
-# ---------------------------------------------------------------------------------------------
-
-_ACTIVATIONS = {
-    "gelu": keras.activations.gelu,
-    "gelu_new": lambda x: keras.activations.gelu(x, approximate=True),
-    "gelu_pytorch_tanh": lambda x: keras.activations.gelu(x, approximate=True),
-    "relu": keras.activations.relu,
-    "silu": keras.activations.silu,
-    "swish": keras.activations.silu,
-}
-_FAMILIES = ("bert", "camembert", "distilbert", "roberta", "xlm-roberta")
 _NORMAL = keras.initializers.TruncatedNormal(stddev=0.02)
-
-
-@dataclasses.dataclass(frozen=True)
-class BertConfig:
-    """Sizes and rates, under one set of names for all families.
-
-    Attributes:
-        hidden_size: width of a piece's vector, divided among the heads.
-        intermediate_size: width in the middle of the feed-forward part.
-        first_position: row of the position table that the first piece takes.
-        num_segments: rows of the segment table; 0 for a base without one.
-        dropout: share of a sum's summand set to zero in training, 0 to 1.
-        attention_dropout: share of the attention's weights set to zero in training, 0 to 1.
-        attention_output_dropout: `dropout`, or 0 in DistilBERT, which has none there.
-    """
-
-    vocab_size: int
-    hidden_size: int
-    num_blocks: int
-    num_heads: int
-    intermediate_size: int
-    num_positions: int
-    first_position: int
-    num_segments: int
-    activation: str
-    dropout: float
-    attention_dropout: float
-    attention_output_dropout: float
-    epsilon: float
-
-
-def bert_config(config: PretrainedConfig) -> BertConfig:
-    """Read a base's config; an `InputError` says why it is not of BERT's form."""
-    family, problem = config.model_type, None
-    is_distilbert = family == "distilbert"
-    activation = getattr(config, "activation" if is_distilbert else "hidden_act", None)
-    position_kind = getattr(config, "position_embedding_type", None) or "absolute"
-    middle = getattr(config, "hidden_dim" if is_distilbert else "intermediate_size", None)
-    rates = ("dropout", "attention_dropout")
-    if not is_distilbert:
-        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-    dropouts = tuple(getattr(config, name, None) for name in rates)
-    if family not in _FAMILIES:
-        problem = f"a {family} base is not of BERT's form"
-    elif str(activation) not in _ACTIVATIONS:
-        problem = f"the activation {activation!r} is not one of {', '.join(_ACTIVATIONS)}"
-    elif position_kind != "absolute":
-        problem = f"the positions are {position_kind!r}, not 'absolute'"
-    elif getattr(config, "is_decoder", False):
-        problem = "the base is a decoder"
-    elif not all(type(size) is int and size > 0 for size in (config.num_attention_heads, middle)):
-        problem = f"it has {config.num_attention_heads!r} heads and a middle width of {middle!r}"
-    elif not all(isinstance(rate, (int, float)) and 0 <= rate < 1 for rate in dropouts):
-        problem = f"its dropout rates are {dropouts!r}"
-    elif config.hidden_size % config.num_attention_heads:
-        problem = (
-            f"{config.num_attention_heads} heads do not divide a width of {config.hidden_size}"
-        )
-    if problem:
-        raise InputError(f"The native encoder cannot hold this base: {problem}.")
-    dropout, attention_dropout = dropouts
-    return BertConfig(
-        vocab_size=config.vocab_size,
-        hidden_size=config.hidden_size,
-        num_blocks=config.num_hidden_layers,
-        num_heads=config.num_attention_heads,
-        intermediate_size=middle,
-        num_positions=config.max_position_embeddings,
-        first_position=config.pad_token_id + 1 if family in POSITIONS_AFTER_PADDING else 0,
-        num_segments=getattr(config, "type_vocab_size", 0),
-        activation=activation,
-        dropout=dropout,
-        attention_dropout=attention_dropout,
-        attention_output_dropout=0.0 if is_distilbert else dropout,
-        epsilon=1e-12 if is_distilbert else config.layer_norm_eps,
-    )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -158,13 +66,14 @@ class Embeddings(layers.Layer):
 class Block(layers.Layer):
     """Attention among the pieces of a text, then a feed-forward part on each, normalised after."""
 
-    def __init__(self, config: BertConfig, products: str, **kwargs):
+    def __init__(self, config: BertConfig, products: str, lora_rank: int = 0, **kwargs):
         # The layer's own policy is that of the residuals; `products` is that of the rest.
         super().__init__(dtype="float32", **kwargs)
         self.config = config
 
         def dense(units, name, activation=None):
-            return Dense(units, activation, kernel_initializer=_NORMAL, dtype=products, name=name)
+            options = {"kernel_initializer": _NORMAL, "lora_rank": lora_rank or None}
+            return Dense(units, activation, dtype=products, name=name, **options)
 
         def dropout(rate):
             return layers.Dropout(rate, dtype=products)
@@ -172,7 +81,7 @@ class Block(layers.Layer):
         def normalization(name):
             return LayerNormalization(epsilon=config.epsilon, dtype="float32", name=name)
 
-        width, activation = config.hidden_size, _ACTIVATIONS[config.activation]
+        width, activation = config.hidden_size, ACTIVATIONS[config.activation]
         self.query_key_value = dense(3 * width, "query_key_value")
         self.attention_dropout = dropout(config.attention_dropout)
         self.attention_output = dense(width, "attention_output")
@@ -191,6 +100,10 @@ class Block(layers.Layer):
         self.attention_normalization.build((None, width))
         self.output_normalization.build((None, width))
         self.built = True
+
+    @property
+    def dense_layers(self) -> tuple[Dense, ...]:
+        return self.query_key_value, self.attention_output, self.intermediate, self.output_dense
 
     def call(self, x, mask, training=False):
         """Args: x of shape (batch · length, hidden); mask of shape (batch, 1, 1, length)."""
@@ -225,14 +138,27 @@ class Block(layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasbert")
 class BertEncoder(Encoder):
-    """The native encoder; see `Encoder`. Its output is float32 under every precision policy."""
+    """The native encoder; see `Encoder`. Its output is float32 under every precision policy.
 
-    def __init__(self, encoder_config: PretrainedConfig, *, pooler: bool = False, **kwargs):
+    Args:
+        lora_rank: correct the kernels of the blocks by products of two matrices with this many
+            columns between them, which are then all that can be trained below the pooler. 0: none.
+    """
+
+    def __init__(
+        self,
+        encoder_config: PretrainedConfig,
+        *,
+        pooler: bool = False,
+        lora_rank: int = 0,
+        **kwargs,
+    ):
         super().__init__(encoder_config, pooler=pooler, **kwargs)
+        self.lora_rank = lora_rank
         config, products = bert_config(encoder_config), self.dtype_policy
         numbers, width = range(1, config.num_blocks + 1), config.hidden_size
         self.embeddings = Embeddings(config, name="embeddings")
-        self.stack = [Block(config, products, name=f"block_{number}") for number in numbers]
+        self.stack = [Block(config, products, lora_rank, name=f"block_{n}") for n in numbers]
         self.pooler_dense = None
         if pooler:
             self.pooler_dense = Dense(width, "tanh", dtype="float32", name="pooler")
@@ -240,6 +166,8 @@ class BertEncoder(Encoder):
         for layer in (self.embeddings, *self.stack):
             layer.build()
         self.built = True
+        if lora_rank:
+            self.freeze()  # nothing more than what LoRA does
 
     def call(self, inputs, training=False):
         hidden = self.lower(inputs, 0, training)
@@ -279,19 +207,61 @@ class BertEncoder(Encoder):
         blocks |= {f"block {n}": block.weights for n, block in enumerate(self.stack, start=1)}
         return blocks | ({"top": self.pooler_dense.weights} if self.pooler_dense else {})
 
+    def corrected_layers(self) -> dict[str, Dense]:
+        return {
+            f"{block.name}/{layer.name}": layer
+            for block in self.stack
+            for layer in block.dense_layers
+            if layer.lora_enabled
+        }
+
+    def freeze(self, *, base: bool = False, layers: int = 0, embeddings: bool = False) -> None:
+        super().freeze(base=base, layers=layers, embeddings=embeddings)
+        if self.lora_rank:
+            matrices = {id(matrix) for matrix in self._lora_matrices().values()}
+            for layer in (self.embeddings, *self.stack):
+                for variable in layer.weights:
+                    if id(variable) not in matrices:
+                        variable.trainable = False
+
     def load_pretrained(self, directory: Path) -> None:
         self.left_out = read_checkpoint(directory, self)
 
-    # One layout for both encoders: either reads what the other has saved.
+    # One layout for both encoders: either reads what the other has saved, but for LoRA's matrices.
     def save_own_variables(self, store):
         for tensor in named_tensors(self):
             store[tensor.stored_name] = tensor.value
+        for name, matrix in self._lora_matrices().items():
+            store[name] = to_float32(matrix)
 
     def load_own_variables(self, store):
         for tensor in named_tensors(self):
             if tensor.stored_name not in store:
                 raise ValueError(f"the encoder's weight {tensor.stored_name!r} is missing")
             tensor.assign(store[tensor.stored_name][...])
+        matrices = self._lora_matrices()
+        if not matrices and "lora/block_1/query_key_value/a" in store:
+            raise ValueError("it holds LoRA's matrices, which the config's lora_rank=0 leaves out")
+        for name, matrix in matrices.items():
+            if name not in store:
+                raise ValueError(f"LoRA's matrix {name!r} is missing")
+            if store[name].shape != matrix.shape:
+                raise ValueError(
+                    f"LoRA's matrix {name!r} has the shape {store[name].shape}, expected "
+                    f"{tuple(matrix.shape)}"
+                )
+            matrix.assign(store[name][...])
+
+    def _lora_matrices(self) -> dict[str, keras.Variable]:
+        """LoRA's matrices by the names they are stored under."""
+        return {
+            f"lora/{path}/{name}": matrix
+            for path, layer in self.corrected_layers().items()
+            for name, matrix in layer.lora_matrices.items()
+        }
+
+    def get_config(self):
+        return {**super().get_config(), "lora_rank": self.lora_rank}
 
 
 def _is_live(layer: layers.Layer) -> bool:

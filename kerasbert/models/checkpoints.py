@@ -17,6 +17,7 @@ import safetensors.numpy
 
 from kerasbert.errors import InputError
 from kerasbert.models.checkpoint_files import WHOLE, Tensors, open_tensors
+from kerasbert.models.stored_by_name import to_float32
 from kerasbert.run_directory import json_text
 
 _BERT = {
@@ -79,6 +80,7 @@ class NamedTensor:
         name: in a PyTorch file, such as `"encoder.layer.0.output.dense.weight"`.
         stored_name: in a run's weights file: `"bert/encoder/layer_._0/output/dense/kernel"`.
         variable: of ours.
+        layer: that has it.
         part: 1 for query, 2 for key, 3 for value, where the variable holds all three; else 0.
         is_kernel: whether PyTorch has it transposed.
     """
@@ -86,6 +88,7 @@ class NamedTensor:
     name: str
     stored_name: str
     variable: keras.Variable
+    layer: keras.layers.Layer
     part: int
     is_kernel: bool
 
@@ -98,7 +101,14 @@ class NamedTensor:
     @property
     def value(self) -> np.ndarray:
         """The tensor as Keras has it, float32."""
-        return _to_float32(self.variable)[..., self._columns]
+        return to_float32(self.variable)[..., self._columns]
+
+    @property
+    def merged_value(self) -> np.ndarray:
+        """The same, with LoRA's correction added where there is one."""
+        if not self.is_kernel:
+            return self.value
+        return self.layer.merged_kernel()[..., self._columns]
 
     def assign(self, value: np.ndarray) -> None:
         """Set it to an array of its shape."""
@@ -108,7 +118,7 @@ class NamedTensor:
                 f"{self.shape}"
             )
         if self.part:
-            whole = np.array(_to_float32(self.variable))
+            whole = np.array(to_float32(self.variable))
             whole[..., self._columns] = value
             value = whole
         self.variable.assign(value)
@@ -139,6 +149,7 @@ def named_tensors(encoder) -> list[NamedTensor]:
                         name=f"{name}.{suffix}",
                         stored_name=_stored_name(f"{prefix}.{name}.{stored}"),
                         variable=getattr(layer, keras_suffix),
+                        layer=layer,
                         part=int(part or 0),
                         is_kernel=keras_suffix == "kernel",
                     )
@@ -196,12 +207,13 @@ def write_checkpoint(directory: Path, encoder) -> None:
 
     Args:
         directory: an existing one.
-        encoder: a `BertEncoder`. Its pooler is written if it has one.
+        encoder: a `BertEncoder`. Its pooler is written if it has one; LoRA's matrices are added to
+            the kernels that they correct.
     """
-    state = {
-        tensor.name: np.ascontiguousarray(tensor.value.T if tensor.is_kernel else tensor.value)
-        for tensor in named_tensors(encoder)
-    }
+    state = {}
+    for tensor in named_tensors(encoder):
+        value = tensor.merged_value
+        state[tensor.name] = np.ascontiguousarray(value.T if tensor.is_kernel else value)
     safetensors.numpy.save_file(state, directory / WHOLE, metadata={"format": "pt"})
     config = encoder.encoder_config.to_dict()
     config |= {"architectures": [_BASES[encoder.facts.family][1]], "dtype": "float32"}
@@ -240,10 +252,6 @@ def _layer_at(encoder, path: str):
     for step in path.split("."):
         layer = layer[int(step)] if step.isdigit() else getattr(layer, step)
     return layer
-
-
-def _to_float32(variable: keras.Variable) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(variable, "float32")))
 
 
 def _some(names: list[str]) -> str:

@@ -9,7 +9,8 @@ from transformers import PretrainedConfig
 from kerasbert.config import ModelConfig
 from kerasbert.errors import InputError
 from kerasbert.models.base import find_base, read_encoder_config
-from kerasbert.models.bert import BertEncoder, bert_config
+from kerasbert.models.bert import BertEncoder
+from kerasbert.models.bert_config import bert_config
 from kerasbert.models.encoder import Encoder
 from kerasbert.models.heads import build_head
 from kerasbert.models.pooling import Pooling
@@ -50,8 +51,10 @@ def build_classifier(
     config = resolve_model_config(config, encoder_config, directory)
     dtype = dtype or keras.config.dtype_policy()
 
+    # An encoder that has no LoRA does not know the word.
+    options = {"lora_rank": config.lora_rank} if config.lora_rank else {}
     encoder = _encoder_class(config.encoder, encoder_config)(
-        encoder_config, pooler=config.pooling == "pooler", dtype=dtype, name="encoder"
+        encoder_config, pooler=config.pooling == "pooler", dtype=dtype, name="encoder", **options
     )
     if directory is not None:
         encoder.load_pretrained(directory)

@@ -106,7 +106,10 @@ class Encoder(keras.layers.Layer, abc.ABC):
     Attributes:
         left_out: names of the weights that `load_pretrained` found and had no use for: those of
             the checkpoint's own heads.
+        lora_rank: columns of LoRA's matrices; 0 where there are none.
     """
+
+    lora_rank = 0
 
     def __init__(self, encoder_config: PretrainedConfig, *, pooler: bool = False, **kwargs):
         super().__init__(**kwargs)
@@ -126,6 +129,10 @@ class Encoder(keras.layers.Layer, abc.ABC):
         Raises:
             InputError: a file cannot be read, or its weights are not those of this encoder.
         """
+
+    def corrected_layers(self) -> dict[str, keras.layers.Layer]:
+        """The layers whose kernels LoRA corrects, by block and name; none without LoRA."""
+        return {}
 
     @property
     def input_names(self) -> list[str]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
-from kerasbert.config import ModelConfig
 from kerasbert.config_train import OptimizerConfig
 from kerasbert.models.losses import accuracy_metric, build_loss
 
@@ -233,8 +232,12 @@ def compile_classifier(
     )
 
 
-def default_learning_rate(config: ModelConfig) -> float:
-    """1e-2 for a head on a frozen base, 5e-4 with LoRA, else 5e-5, the highest BERT's paper has."""
-    if config.freeze_base:
+def default_learning_rate(model: keras.Model) -> float:
+    """1e-2 for a head on a frozen base, 1e-3 with LoRA, whose matrices have nothing to forget.
+
+    Else 5e-5, the highest that BERT's authors advise.
+    """
+    encoder = model.get_layer("encoder")
+    if encoder.is_frozen:
         return 1e-2
-    return 5e-4 if config.lora_rank else 5e-5
+    return 1e-3 if encoder.lora_rank else 5e-5

@@ -8,7 +8,7 @@ from transformers import PretrainedConfig
 from kerasbert.config import ModelConfig
 from kerasbert.errors import InputError
 from kerasbert.models.base import declared_pooling
-from kerasbert.models.bert import bert_config
+from kerasbert.models.bert_config import bert_config
 from kerasbert.models.encoder import EncoderFacts, encoder_facts
 from kerasbert.models.pretrained_head import PRETRAINED_POOLING, check_pretrained_head
 
@@ -27,7 +27,7 @@ def resolve_model_config(
 
     Raises:
         InputError: too many layers to freeze, more pieces than positions, a pooling, an encoder
-            or a head that the base does not have.
+            or a head that the base does not have, LoRA that it cannot have.
     """
     facts = encoder_facts(encoder_config)
     if config.freeze_layers > facts.num_blocks:
@@ -54,6 +54,8 @@ def resolve_model_config(
             f"Received: hidden_units={config.hidden_units!r}."
         )
     encoder = _resolve_encoder(config, encoder_config)
+    if config.lora_rank:
+        _check_lora(config, encoder, encoder_config)
     return dataclasses.replace(config, encoder=encoder, pooling=pooling, hidden_units=hidden_units)
 
 
@@ -67,6 +69,24 @@ def _resolve_encoder(config: ModelConfig, encoder_config: PretrainedConfig) -> s
         if config.encoder == "native":
             raise
         return "transformers"
+
+
+def _check_lora(config: ModelConfig, encoder: str, encoder_config: PretrainedConfig) -> None:
+    if encoder != "native":
+        mending = "Leave --encoder out, since it can hold this base."
+        try:
+            bert_config(encoder_config)
+        except InputError as error:
+            mending = f"{error} Choose another base, or leave --lora-rank out."
+        raise InputError(
+            f"LoRA needs the native encoder. Received: lora_rank={config.lora_rank}, "
+            f"encoder={config.encoder!r}. {mending}"
+        )
+    if config.lora_rank > encoder_config.hidden_size:
+        raise InputError(
+            f"`lora_rank` must be at most {encoder_config.hidden_size}, the width of the base "
+            f"{config.base!r}. Received: lora_rank={config.lora_rank}."
+        )
 
 
 def _resolve_pooling(config: ModelConfig, facts: EncoderFacts, directory: Path | None) -> str:

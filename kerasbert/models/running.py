@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from kerasbert.config import ModelConfig
-from kerasbert.models.classifier import build_classifier
+from kerasbert.models.lora import merged_copy
 
 Forward = Callable[[dict[str, np.ndarray]], np.ndarray]
 
@@ -41,18 +41,16 @@ def running_precision(precision: str, encoder: str) -> str:
 def running_copy(model: keras.Model, config: ModelConfig, precision: str) -> keras.Model:
     """The same model under another policy; the model itself where it has that policy already.
 
+    The copy has no LoRA: its matrices, which are there to be trained, are added to the kernels.
+
     Args:
         model: from `build_classifier`.
         config: the one it was built from.
         precision: from `running_precision`.
     """
-    encoder = model.get_layer("encoder")
-    if encoder.dtype_policy.name == precision:
+    if model.get_layer("encoder").dtype_policy.name == precision:
         return model
-    copy = build_classifier(config, encoder_config=encoder.encoder_config, dtype=precision)
-    for ours, theirs in zip(copy.weights, model.weights, strict=True):
-        ours.assign(theirs)
-    return copy
+    return merged_copy(model, config, precision)
 
 
 def build_forward(model: keras.Model) -> Forward:

@@ -10,6 +10,7 @@ from kerasbert.config import FitConfig
 from kerasbert.config_json import to_json
 from kerasbert.data.dataset import Dataset, read_dataset
 from kerasbert.metrics import build_report
+from kerasbert.models.lora import merge_lora
 from kerasbert.models.running import running_precision, training_precision
 from kerasbert.run import Run
 from kerasbert.training.preparing import prepare
@@ -80,9 +81,12 @@ def fit_classifier(
                 data.labels, data.labels.encode(dataset.test), trainer.part.outputs(test_tokens)
             )
         trackers.report(report)
+    model, model_config = prepared.model, config.model
+    if not config.keep_lora:
+        model, model_config = merge_lora(model, model_config)
     return Run(
-        prepared.model,
-        config.model,
+        model,
+        model_config,
         data.labels,
         prepared.tokenizer,
         precision=training_precision(config.train.precision),

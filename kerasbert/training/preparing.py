@@ -111,7 +111,7 @@ def prepare(config: FitConfig, dataset: Dataset, console: Console) -> Prepared:
     say(console, _describe(labels, dataset, tokens, model_config))
     precision = running_precision(config.train.precision, model_config.encoder)
     say(console, f"{model_config.encoder} encoder, training in {policy}, running in {precision}")
-    rate = config.train.learning_rate or default_learning_rate(model_config)
+    rate = config.train.learning_rate or default_learning_rate(model)
     return Prepared(
         dataclasses.replace(
             config,

@@ -2,14 +2,16 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
 
 from kerasbert.config import ModelConfig
-from kerasbert.models.bert import BertEncoder, bert_config
+from kerasbert.models.bert import BertEncoder
+from kerasbert.models.bert_config import bert_config
 from kerasbert.models.encoder import Encoder
+from kerasbert.models.lora import merged_weights
 from kerasbert.models.running import running_copy
 
 # Raised when what is stored changes its meaning.
@@ -68,7 +70,8 @@ def frozen_stage(model: keras.Model, config: ModelConfig, precision: str) -> Sta
             rest=keras.Model({"pooled": vectors}, head(vectors)),
             width=width,
             has_row_per_piece=False,
-            identity=identity | {"pooling": config.pooling, "weights": _digest(encoder.weights)},
+            identity=identity
+            | {"pooling": config.pooling, "weights": _digest(encoder, encoder.weights)},
         )
     if not config.freeze_layers or not isinstance(encoder, BertEncoder):
         return None
@@ -79,13 +82,15 @@ def frozen_stage(model: keras.Model, config: ModelConfig, precision: str) -> Sta
     pooled = _Upper(encoder, config.freeze_layers, name="upper")(hidden, mask)
     if config.pooling != "pooler":
         pooled = model.get_layer("pooling")(pooled, mask)
-    frozen_weights = [variable for variable in encoder.weights if not variable.trainable]
+    blocks = list(encoder.blocks().values())[: 1 + config.freeze_layers]  # the embeddings first
+    frozen_weights = [variable for block in blocks for variable in block]
     return Stage(
         build_frozen=lambda: keras.Model(inputs, lower(inputs)),
         rest=keras.Model({"hidden": hidden, "attention_mask": mask}, head(pooled)),
         width=width,
         has_row_per_piece=True,
-        identity=identity | {"blocks": config.freeze_layers, "weights": _digest(frozen_weights)},
+        identity=identity
+        | {"blocks": config.freeze_layers, "weights": _digest(encoder, frozen_weights)},
     )
 
 
@@ -126,8 +131,9 @@ class _Upper(keras.layers.Layer):
         return keras.KerasTensor(shape, dtype="float32")
 
 
-def _digest(weights: list[keras.Variable]) -> str:
+def _digest(encoder: Encoder, weights: Iterable[keras.Variable]) -> str:
     digest = hashlib.sha256()
-    for weight in weights:
+    # LoRA's matrices start at random and correct nothing yet: what counts is the kernel with them.
+    for weight in merged_weights(encoder, weights):
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).view(np.uint8))
     return digest.hexdigest()

@@ -9,7 +9,8 @@ from transformers import AutoConfig
 from kerasbert.config import ModelConfig
 from kerasbert.errors import InputError
 from kerasbert.models.base import find_base, read_encoder_config
-from kerasbert.models.bert import BertEncoder, bert_config
+from kerasbert.models.bert import BertEncoder
+from kerasbert.models.bert_config import bert_config
 from kerasbert.models.resolving import resolve_model_config
 from tests.conftest import FAMILIES, NATIVE, encoder_config
 
