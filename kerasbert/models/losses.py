@@ -80,8 +80,9 @@ class LabelLoss(keras.losses.Loss):
         if self.label_weights is not None:
             weights = ops.convert_to_tensor(self.label_weights, y_pred.dtype)  # (labels, 2)
             losses = losses * (truth * weights[:, 1] + (1 - truth) * weights[:, 0])
-        # Keras averages over all cells; the division makes that the mean over the known ones.
-        return losses * known / ops.maximum(ops.mean(known), keras.config.epsilon())
+        # Keras averages over the examples; the division makes that the mean over the known cells.
+        losses = ops.mean(losses * known, axis=-1)  # (batch,), as weights of examples are
+        return losses / ops.maximum(ops.mean(known), keras.config.epsilon())
 
     def get_config(self):
         weights = self.label_weights
@@ -123,11 +124,12 @@ def build_loss(
 def accuracy_metric(task: str) -> keras.metrics.Metric:
     """Share of examples that are right; for multilabel, of known cells, at a cut-off of 0.5."""
     if task == "multilabel":
-        return keras.metrics.MeanMetricWrapper(_cell_accuracy, name="accuracy")
+        return _CellAccuracy(name="accuracy")
     return keras.metrics.SparseCategoricalAccuracy(name="accuracy")
 
 
-def _cell_accuracy(y_true, y_pred):
-    known = ops.cast(ops.not_equal(y_true, UNKNOWN), y_pred.dtype)
-    right = ops.cast(ops.equal(y_true, ops.cast(y_pred >= 0.5, y_true.dtype)), y_pred.dtype)
-    return ops.sum(right * known, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1.0)  # (batch,)
+class _CellAccuracy(keras.metrics.Mean):
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        known = ops.cast(ops.not_equal(y_true, UNKNOWN), y_pred.dtype)  # (batch, labels)
+        right = ops.equal(y_true, ops.cast(y_pred >= 0.5, y_true.dtype))
+        super().update_state(ops.cast(right, y_pred.dtype), sample_weight=known)
