@@ -71,7 +71,8 @@ def plan_phases(
     closed_embeddings = config.freeze_embeddings or config.freeze_layers > 0
     num_openable = num_blocks - config.freeze_layers
     num_groups = num_openable + (not closed_embeddings)
-    num_stages = min(num_groups, num_epochs - opened_at)
+    # At least one, as a pooler is opened even where no block is.
+    num_stages = max(1, min(num_groups, num_epochs - opened_at))
     for stage in range(1, num_stages + 1):
         num_opened = -(-num_groups * stage // num_stages)  # rounded up
         opening = dataclasses.replace(
