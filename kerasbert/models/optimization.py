@@ -59,6 +59,8 @@ class AdamW(keras.optimizers.Adam):
         if not self.built:
             super().build(variables)
             self.opened_at = [None] * len(variables)
+            for weight, average in self.averages():
+                average.assign(weight)
             self.gradient_norm = self.add_variable((), name="gradient_norm")
 
     def open(self, variables) -> None:
