@@ -25,8 +25,9 @@ class Run:
         running_precision: the policy that its report was made under, and that a loaded run has.
         fit: the settings of the run, as JSON of `FitConfig`.
         report: the numbers by data set, as `kerasbert.metrics.build_report` gives them.
-        training: what became of the training: `epochs`, `steps`, `best_epoch`, `monitor`,
-            `findings` (what looked wrong) and `interrupted` (None, or where).
+        training: what became of the training: `epochs`, `steps`, `num_trained` (weights),
+            `best_epoch`, `monitor`, `findings` (what looked wrong) and `interrupted` (None, or
+            where).
         history: a row per step and per epoch, as `kerasbert.history` has them; empty for
             a run that was loaded.
     """

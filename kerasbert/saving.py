@@ -215,7 +215,10 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
         "sha256": {name: files.sha256_of(directory / name) for name in hashed},
         "parameters": {
             "total": run.model.count_params(),
-            "trainable": sum(math.prod(weight.shape) for weight in run.model.trainable_weights),
+            "trainable": run.training.get(
+                "num_trained",
+                sum(math.prod(weight.shape) for weight in run.model.trainable_weights),
+            ),
         },
         "labels": _meaning(run.labels),
         "precision": run.precision,

@@ -94,10 +94,8 @@ class Trainer:
         if checkpoint is not None:
             self._progress = self._state.restore(checkpoint)
             self.findings = list(checkpoint.values["findings"])
-            say(
-                self._console,
-                f"going on after step {self._progress.num_steps:,} of {plan.num_steps:,}",
-            )
+            done = self._progress.num_steps
+            say(self._console, f"going on after step {done:,} of {plan.num_steps:,}")
         if self._unfinished is not None:
             self.history = History(self._unfinished.history, self._progress.num_rows)
             self._timer = CheckpointTimer(self._config.record)
@@ -126,6 +124,7 @@ class Trainer:
         return {
             "epochs": progress.epoch,
             "steps": progress.num_steps,
+            "num_trained": self._num_trained,
             "best_epoch": progress.best_epoch or None,
             "monitor": self._config.train.monitor,
             "findings": self.findings,
@@ -139,9 +138,12 @@ class Trainer:
         phase.freeze(self._model)
         self._state.adamw.open(self._model.trainable_variables)
         data, train = self._data, self._config.train
+        self._num_trained = sum(math.prod(v.shape) for v in self._model.trainable_variables)
         if len(self.plan.phases) > 1:
-            num_trained = sum(math.prod(v.shape) for v in self._model.trainable_variables)
-            say(self._console, f"from epoch {phase.start + 1}: {num_trained:,} weights are trained")
+            say(
+                self._console,
+                f"from epoch {phase.start + 1}: {self._num_trained:,} weights are trained",
+            )
         with self._memory_watched():
             self.part = trained_part(
                 self._model,
