@@ -36,7 +36,7 @@ def interruption(console: Console) -> Iterator[Interruption]:
         if asked.is_asked:
             raise KeyboardInterrupt
         asked.is_asked = True
-        say(console, "stopping after this step; Ctrl-C again stops at once, and saves nothing")
+        say(console, "stopping after this step; Ctrl-C again stops at once")
 
     signal.signal(signal.SIGINT, handle)
     try:

@@ -23,7 +23,7 @@ class Plan:
         phases: which epochs train what.
         steps_per_epoch: of each epoch but the last, which may be cut short.
         num_steps: of all.
-        examples_per_step: the mean.
+        num_examples: to train on.
         schedule: the step size by step.
         loss: what is minimised.
     """
@@ -31,7 +31,7 @@ class Plan:
     phases: list[Phase]
     steps_per_epoch: int
     num_steps: int
-    examples_per_step: float
+    num_examples: int
     schedule: keras.optimizers.schedules.LearningRateSchedule
     loss: keras.losses.Loss
 
@@ -39,6 +39,11 @@ class Plan:
     def num_epochs(self) -> int:
         """How many epochs begin."""
         return self.phases[-1].end
+
+    @property
+    def examples_per_step(self) -> float:
+        """The mean; steps differ by one example at most."""
+        return self.num_examples / self.steps_per_epoch
 
     def steps_in(self, epoch: int) -> int:
         """Steps of an epoch, from 0."""
@@ -82,7 +87,7 @@ def plan_training(
         phases=phases,
         steps_per_epoch=steps_per_epoch,
         num_steps=num_steps,
-        examples_per_step=len(targets) / steps_per_epoch,
+        num_examples=len(targets),
         schedule=plan_schedule(
             phases,
             train,

@@ -7,9 +7,11 @@ from rich.console import Console
 
 from kerasbert.config_train import RecordConfig
 from kerasbert.history import History, Row
-from kerasbert.training.console import Screen
+from kerasbert.training.console import Screen, say
+from kerasbert.training.diagnosis import diagnose
 from kerasbert.training.memory import resident_mb
 from kerasbert.training.plan import Plan
+from kerasbert.training.preparing import TrainingData
 from kerasbert.training.state import Progress
 from kerasbert.training.trackers import Trackers
 
@@ -22,9 +24,9 @@ class Recorder:
 
     Args:
         plan: of the training.
-        num_examples: to train on.
         record: how often a line is written.
         history: where the rows go.
+        findings: where sentences on what looks wrong go.
         trackers: whom they are shown to.
         console: where bars and lines go.
     """
@@ -32,19 +34,20 @@ class Recorder:
     def __init__(
         self,
         plan: Plan,
-        num_examples: int,
         record: RecordConfig,
         *,
         history: History,
+        findings: list[str],
         trackers: Trackers,
         console: Console,
     ):
         self._plan, self._history, self._trackers = plan, history, trackers
+        self._findings, self._console = findings, console
         # The rates of all steps at once: one by one they would cost more than a small head's step.
         self._rates = np.asarray(plan.schedule(np.arange(plan.num_steps)))
         self._screen = Screen(
             console,
-            num_examples=num_examples,
+            num_examples=plan.num_examples,
             num_epochs=plan.num_epochs,
             num_steps=plan.num_steps,
             every=record.eval_every,
@@ -100,6 +103,26 @@ class Recorder:
             **{f"val_{name}": report.get(name) for name in _VALIDATED},
         )
         self._screen.end_epoch(row)
+
+    def look(self, data: TrainingData, outputs: np.ndarray) -> None:
+        """Say what looks wrong, each thing once.
+
+        Args:
+            data: that is learned from.
+            outputs: the model's, of the validation texts, shape (n, labels).
+        """
+        findings = diagnose(
+            data.labels.task,
+            data.targets,
+            outputs,
+            self._history.rows,
+            data.validation_targets,
+            data.labels.names,
+        )
+        for finding in findings:
+            if finding not in self._findings:
+                self._findings.append(finding)
+                say(self._console, f"look: {finding}")
 
     def _add(self, progress: Progress, **values: Any) -> Row:
         row = self._history.add(step=progress.num_steps, memory_mb=resident_mb(), **values)

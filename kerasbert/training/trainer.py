@@ -17,8 +17,7 @@ from kerasbert.models.running import build_forward, running_precision
 from kerasbert.scoring import score_taken
 from kerasbert.training.callbacks import FreezingProof, Steps
 from kerasbert.training.console import say
-from kerasbert.training.diagnosis import diagnose
-from kerasbert.training.interruption import Interruption, interruption
+from kerasbert.training.interruption import interruption
 from kerasbert.training.memory import out_of_memory_explained
 from kerasbert.training.parts import Part, trained_part
 from kerasbert.training.phases import Phase
@@ -93,7 +92,7 @@ class Trainer:
         self._trackers, plan = trackers, self.plan
         if checkpoint is not None:
             self._progress = self._state.restore(checkpoint)
-            self.findings = list(checkpoint.values["findings"])
+            self.findings += checkpoint.values["findings"]
             done = self._progress.num_steps
             say(self._console, f"going on after step {done:,} of {plan.num_steps:,}")
         if self._unfinished is not None:
@@ -101,22 +100,22 @@ class Trainer:
             self._timer = CheckpointTimer(self._config.record)
         self._recorder = Recorder(
             plan,
-            len(self._data.targets),
             self._config.record,
             history=self.history,
+            findings=self.findings,
             trackers=trackers,
             console=self._console,
         )
-        with interruption(self._console) as asked, self._recorder:
+        with interruption(self._console) as self._asked, self._recorder:
             for phase in plan.phases:
                 if phase.end <= self._progress.epoch and phase is not plan.phases[-1]:
                     continue
                 self._enter(phase)
-                while self._progress.epoch < phase.end and not self._is_over(asked):
-                    self._run_epoch(asked)
-                if self._is_over(asked):
+                while self._progress.epoch < phase.end and not self._is_over():
+                    self._run_epoch()
+                if self._is_over():
                     break
-        self._settle(asked)
+        self._settle()
 
     def summary(self) -> dict[str, Any]:
         """What became of it, as JSON values."""
@@ -162,7 +161,7 @@ class Trainer:
         self._forward = build_forward(self.part.trained)
         self._proof = FreezingProof(self._console, self._model, train.gradient_accumulation)
 
-    def _run_epoch(self, asked: Interruption) -> None:
+    def _run_epoch(self) -> None:
         """Take the steps of the current epoch that are left, and validate if none is then."""
         progress, train, plan = self._progress, self._config.train, self.plan
         num_steps = plan.steps_in(progress.epoch)
@@ -170,8 +169,8 @@ class Trainer:
 
         def on_step(loss: float, accuracy: float | None, seconds: float) -> bool:
             self._after_step(loss, accuracy, seconds)
-            self._write_checkpoint(asked.is_asked)
-            return asked.is_asked or progress.step >= num_steps
+            self._write_checkpoint()
+            return self._asked.is_asked or progress.step >= num_steps
 
         if progress.step < num_steps:
             batches = training_batches(
@@ -196,12 +195,12 @@ class Trainer:
         if progress.step >= num_steps:
             self._recorder.validating()
             self._end_epoch()
-            self._write_checkpoint(asked.is_asked)
+            self._write_checkpoint()
 
     def _after_step(self, loss: float, accuracy: float | None, seconds: float) -> None:
         progress = self._progress
         if not math.isfinite(loss):
-            self._stop_at_nan(loss, f"at step {progress.step + 1} of epoch {progress.epoch + 1}")
+            raise _not_a_number(f"at step {progress.step + 1} of epoch {progress.epoch + 1}", loss)
         progress.step += 1
         progress.num_steps += 1
         progress.losses += loss
@@ -222,9 +221,7 @@ class Trainer:
             source = self._validation_source
             outputs = score_taken(self._forward, source.take, source.lengths)
             if not np.isfinite(outputs).all():
-                self._stop_at_nan(
-                    math.nan, f"on the validation data after epoch {progress.epoch + 1}"
-                )
+                raise _not_a_number(f"on the validation data after epoch {progress.epoch + 1}")
             report = build_report(data.labels, data.validation_targets, outputs)
             value = report.get(monitor.removeprefix("val_"))
             if value is None:
@@ -237,37 +234,22 @@ class Trainer:
                 progress.best_epoch, progress.best_value = progress.epoch + 1, value
         progress.epoch += 1
         self._recorder.end_epoch(progress, report)
-        if progress.epoch == 1 or progress.epoch == self.plan.num_epochs:
-            self._look(outputs)
+        if progress.epoch == 1 or self._is_over():
+            self._recorder.look(data, outputs)
         progress.begin_epoch()
 
-    def _look(self, outputs: np.ndarray) -> None:
-        """Say what looks wrong, once."""
-        data = self._data
-        for finding in diagnose(
-            data.labels.task,
-            data.targets,
-            outputs,
-            self.history.rows,
-            data.validation_targets,
-            data.labels.names,
-        ):
-            if finding not in self.findings:
-                self.findings.append(finding)
-                say(self._console, f"look: {finding}")
-
-    def _is_over(self, asked: Interruption) -> bool:
+    def _is_over(self) -> bool:
         progress, patience = self._progress, self._config.train.patience
-        if asked.is_asked or progress.epoch == self.plan.num_epochs:
+        if self._asked.is_asked or progress.epoch == self.plan.num_epochs:
             return True
         # Not before all is opened that is to be: what comes last may be what helps.
         waited = progress.epoch - max(progress.best_epoch, self.plan.phases[-1].start)
         return patience is not None and waited >= patience
 
-    def _settle(self, asked: Interruption) -> None:
+    def _settle(self) -> None:
         """Leave the model with the weights to be kept."""
         progress, train = self._progress, self._config.train
-        if asked.is_asked and progress.epoch < self.plan.num_epochs:
+        if self._asked.is_asked and progress.epoch < self.plan.num_epochs:
             self.interrupted = {"epoch": progress.epoch + 1, "step": progress.num_steps}
         if progress.best_epoch and (self.interrupted or train.patience is not None):
             self._state.restore_best()
@@ -279,8 +261,11 @@ class Trainer:
         else:
             self._state.use_averages()
 
-    def _write_checkpoint(self, is_asked: bool) -> None:
-        if self._timer is not None and (is_asked or self._timer.is_due(self._progress.num_steps)):
+    def _write_checkpoint(self) -> None:
+        """Write one where it is due, and where the training is about to be left."""
+        if self._timer is None:
+            return
+        if self._asked.is_asked or self._timer.is_due(self._progress.num_steps):
             checkpoint = self._state.checkpoint(
                 self._progress, findings=self.findings, trackers=self._trackers.state()
             )
@@ -295,8 +280,9 @@ class Trainer:
             gradient_accumulation=train.gradient_accumulation,
         )
 
-    def _stop_at_nan(self, loss: float, where: str) -> None:
-        raise TrainingError(
-            f"The loss became {loss} {where}, so training was stopped and nothing was saved. "
-            "Try a smaller --learning-rate, or --precision float32."
-        )
+
+def _not_a_number(where: str, loss: float = math.nan) -> TrainingError:
+    return TrainingError(
+        f"The loss became {loss} {where}, so training was stopped and nothing was saved. "
+        "Try a smaller --learning-rate, or --precision float32."
+    )
