@@ -71,10 +71,7 @@ class AdamW(keras.optimizers.Adam):
                 self.opened_at[index] = int(self.iterations)
 
     def apply(self, grads, trainable_variables=None):
-        # Rows of a table that occur several times in a batch are added up here; Adam would
-        # otherwise take each for a gradient of its own.
-        grads = [grad if grad is None else ops.convert_to_tensor(grad) for grad in grads]
-        super().apply(grads, trainable_variables)
+        super().apply([_added_up(grad) for grad in grads], trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
@@ -151,6 +148,19 @@ class AdamW(keras.optimizers.Adam):
 
         batches = self.gradient_accumulation_steps or 1
         ops.cond(ops.equal((self._iterations + 1) % batches, 0), update, lambda: None)
+
+
+def _added_up(gradient):
+    """The gradient of a table with each row in it once; the norm would count each by itself."""
+    if keras.backend.backend() != "tensorflow":
+        return gradient
+    import tensorflow as tf
+
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows, places = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, places, tf.size(rows))
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)
 
 
 def build_optimizer(
