@@ -1,5 +1,6 @@
 """Where a command writes its run, and whether it may; without TensorFlow."""
 
+import glob
 import itertools
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def choose_output(config: FitConfig) -> Path:
     name = f"{data}-{Path(config.model.base).name}"
     parent = Path("saved_weights")
     if config.resume:
-        for directory in sorted(parent.glob(f"{name}*{_SUFFIX}")):
+        for directory in sorted(parent.glob(f"{glob.escape(name)}*{_SUFFIX}")):
             if Unfinished(directory).is_of(config):
                 return parent / directory.name.removesuffix(_SUFFIX)
     for number in itertools.count(1):
