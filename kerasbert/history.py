@@ -66,7 +66,9 @@ def read_history(path: Path) -> list[Row]:
     A last line that was cut off is left out.
     """
     with open(path, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)]
+        # A number of which the end is missing would pass for a number.
+        lines = [line for line in file if line.endswith("\n")]
+    rows = [row for row in csv.reader(lines) if len(row) == len(COLUMNS)]
     return [
         {name: _value(name, cell) for name, cell in zip(COLUMNS, row, strict=True)}
         for row in rows[1:]
