@@ -99,7 +99,9 @@ class Unfinished:
         try:
             shutil.rmtree(beside, ignore_errors=True)
             beside.mkdir()
-            safetensors.numpy.save_file(checkpoint.arrays, beside / _ARRAYS)
+            # It writes memory as it lies, whatever the strides.
+            arrays = {name: np.asarray(a, order="C") for name, a in checkpoint.arrays.items()}
+            safetensors.numpy.save_file(arrays, beside / _ARRAYS)
             (beside / _VALUES).write_text(json_text(checkpoint.values), encoding="utf-8")
             shutil.rmtree(place, ignore_errors=True)  # of the same step, before the epoch's end
             beside.rename(place)
