@@ -183,10 +183,10 @@ class ObjectiveConfig:
         try:
             weights = json.loads(self.class_weight)
             is_weights = isinstance(weights, dict) and all(
-                type(weight) in (int, float) and 0 <= weight < math.inf
+                type(weight) in (int, float) and 0 <= weight < 1e300
                 for weight in weights.values()
             )
-        except ValueError:
+        except (ValueError, RecursionError):
             is_weights = False
         if not is_weights:
             raise InputError(
