@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
+from kerasbert.config import DataConfig, FitConfig, ModelConfig
+from kerasbert.config_train import ObjectiveConfig, OptimizerConfig, RecordConfig, TrainConfig
 from kerasbert.errors import InputError
 
 
@@ -184,27 +185,10 @@ def message_of(function, *args, **kwargs):
             {"head": "mlp", "hidden_units": ()},
             "`hidden_units` must be at least one width with --head mlp. Received: hidden_units=().",
         ),
-        (TrainConfig, {"epochs": -1}, "`epochs` must be 0 or above. Received: epochs=-1."),
         (
             FitConfig,
             {"train": TrainConfig(epochs=0)},
             "`epochs` must be above 0, but with --head pretrained. Received: epochs=0.",
-        ),
-        (TrainConfig, {"batch_size": 0}, "`batch_size` must be above 0. Received: batch_size=0."),
-        (
-            TrainConfig,
-            {"learning_rate": 0.0},
-            "`learning_rate` must be above 0, and finite. Received: learning_rate=0.0.",
-        ),
-        (
-            TrainConfig,
-            {"learning_rate": math.inf},
-            "`learning_rate` must be above 0, and finite. Received: learning_rate=inf.",
-        ),
-        (
-            TrainConfig,
-            {"learning_rate": math.nan},
-            "`learning_rate` must be above 0, and finite. Received: learning_rate=nan.",
         ),
         (
             TrainConfig,
@@ -212,16 +196,93 @@ def message_of(function, *args, **kwargs):
             "`precision` must be one of 'auto', 'float32', 'mixed_bfloat16', 'mixed_float16'. "
             "Received: precision='bfloat16'. Did you mean 'mixed_bfloat16'?",
         ),
-        (TrainConfig, {"seed": -1}, "`seed` must be at least 0 and below 2^32. Received: seed=-1."),
         (
-            TrainConfig,
-            {"seed": 2**32},
-            "`seed` must be at least 0 and below 2^32. Received: seed=4294967296.",
+            ModelConfig,
+            {"lora_rank": -1},
+            "`lora_rank` must be 0 or above. Received: lora_rank=-1.",
+        ),
+        (
+            ModelConfig,
+            {"lora_rank": 8, "freeze_base": True},
+            "`lora_rank` must be left out with --freeze-base, which trains no block. "
+            "Received: lora_rank=8.",
+        ),
+        (
+            ModelConfig,
+            {"truncation": "longest"},
+            "`truncation` must be one of 'longest_first', 'proportional'. "
+            "Received: truncation='longest'. Did you mean 'longest_first'?",
         ),
     ],
 )
 def test_a_value_out_of_range_is_refused(config_class, values, message):
     assert message_of(config_class, **values) == message
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"train": TrainConfig(unfreeze_from=2), "model": ModelConfig(freeze_base=True)},
+            "`unfreeze_from` must be left out with --freeze-base, which keeps the base frozen. "
+            "Received: unfreeze_from=2.",
+        ),
+        (
+            {"train": TrainConfig(epochs=3, unfreeze_from=4)},
+            "`unfreeze_from` must be at most 3, the number of epochs. Received: unfreeze_from=4.",
+        ),
+        (
+            {"keep_lora": True},
+            "`keep_lora` must come with --lora-rank, which makes what is kept. "
+            "Received: keep_lora=True.",
+        ),
+        (
+            {"seeds": ()},
+            "`seeds` must be different seeds. Received: seeds=().",
+        ),
+        (
+            {"seeds": (1, 2, 1)},
+            "`seeds` must be different seeds. Received: seeds=(1, 2, 1).",
+        ),
+        (
+            {"seeds": (0, -1)},
+            "`seeds` must be from 0 to below 2^32. Received: seeds=(0, -1).",
+        ),
+        (
+            {"seeds": (2**32,)},
+            "`seeds` must be from 0 to below 2^32. Received: seeds=(4294967296,).",
+        ),
+        (
+            {"seeds": (1, 2), "folds": 5},
+            "`seeds` must be left out with --folds. Received: seeds=(1, 2).",
+        ),
+        ({"folds": 1}, "`folds` must be 2 or above. Received: folds=1."),
+        (
+            {"folds": 5, "data": DataConfig(validation="b.csv")},
+            "`validation` must be left out with --folds, which holds out parts of the training "
+            "file. Received: validation='b.csv'.",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(values, message):
+    assert message_of(FitConfig, **values) == message
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"train": TrainConfig(epochs=2, unfreeze_from=2, gradual=True)},
+        # How many epochs there will be the data decide.
+        {"train": TrainConfig(epochs=2, unfreeze_from=9, max_steps=1000)},
+        {"train": TrainConfig(epochs=0), "model": ModelConfig(head="pretrained")},
+        {"keep_lora": True, "model": ModelConfig(lora_rank=1)},
+        {"seeds": (0, 2**32 - 1), "data": DataConfig(validation="b.csv")},
+        {"folds": 2},
+    ],
+)
+def test_what_goes_together_is_accepted(values):
+    config = FitConfig(**values)
+    assert {name: getattr(config, name) for name in values} == values
 
 
 @pytest.mark.parametrize(
@@ -240,7 +301,7 @@ def test_a_value_out_of_range_is_refused(config_class, values, message):
         (ModelConfig, {"task": "multilabel", "num_labels": 1000}),
         (ModelConfig, {"task": "regression", "num_labels": 1}),
         (ModelConfig, {"target_mean": -1e30, "target_scale": 1e-30}),
-        (TrainConfig, {"epochs": 1, "batch_size": 1, "seed": 2**32 - 1}),
+        (ModelConfig, {"lora_rank": 1, "freeze_layers": 1, "truncation": "proportional"}),
     ],
 )
 def test_the_values_at_the_edge_are_accepted(config_class, values):
@@ -248,7 +309,7 @@ def test_the_values_at_the_edge_are_accepted(config_class, values):
     assert {name: getattr(config, name) for name in values} == values
 
 
-@pytest.mark.parametrize("config", [DataConfig(), ModelConfig(), TrainConfig(), FitConfig()])
+@pytest.mark.parametrize("config", [DataConfig(), ModelConfig(), FitConfig()])
 def test_a_config_cannot_be_changed(config):
     name = dataclasses.fields(config)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -260,7 +321,8 @@ def help_text():
     """What `python -m kerasbert.fit --help` prints."""
     done = subprocess.run(
         [sys.executable, "-m", "kerasbert.fit", "--help"],
-        env=os.environ | {"COLUMNS": "200"},
+        # Too narrow for two boxes side by side, wide enough for each flag with its choices.
+        env=os.environ | {"COLUMNS": "100"},
         capture_output=True,
         encoding="utf-8",
         timeout=60,
@@ -273,18 +335,22 @@ def help_text():
 def help_of_flags(help_text):
     """Flag to the text of its help."""
     texts, flag = {}, None
-    # Each flag stands in a box; the rows above the first box describe the command.
+    # Each flag begins a row of a box; its help stands behind a gap, or on the next rows.
     for row in help_text.splitlines():
-        boxed, row = row.startswith("│"), row.strip(" │")
-        if not boxed:
+        if not row.startswith("│"):
             flag = None
-        elif row.startswith("-"):
-            flag = re.match(r"-[-\w]+", row)[0]
-            # The help stands behind a gap, or on the next rows where the flag is too long.
-            texts[flag] = " ".join(re.split(r"\s{2,}", row)[1:])
+        elif begun := re.match(r"│ (--?[-\w]+)", row):
+            flag = begun[1]
+            texts[flag] = " ".join(re.split(r"\s{2,}", row.strip(" │"))[1:])
         elif flag:
-            texts[flag] = f"{texts[flag]} {row}".strip()
+            texts[flag] = f"{texts[flag]} {row.strip(' │')}".strip()
     return texts
+
+
+GROUPS = (
+    *(DataConfig, ModelConfig, TrainConfig, OptimizerConfig, ObjectiveConfig, RecordConfig),
+    FitConfig,
+)
 
 
 def flags_of(config_class):
@@ -293,11 +359,11 @@ def flags_of(config_class):
     if config_class is ModelConfig:
         names -= hidden
     if config_class is FitConfig:
-        names -= {"data", "model", "train"}
+        names -= {"data", "model", "train", "optimizer", "objective", "record"}
     return {"--" + name.replace("_", "-") for name in names}
 
 
-@pytest.mark.parametrize("config_class", [DataConfig, ModelConfig, TrainConfig, FitConfig])
+@pytest.mark.parametrize("config_class", GROUPS)
 def test_each_field_is_a_flag_with_help(config_class, help_of_flags):
     for flag in flags_of(config_class):
         text, _, default = help_of_flags[flag].partition("(default: ")
@@ -314,7 +380,7 @@ def test_the_comment_above_a_field_is_its_help(help_of_flags):
 
 
 def test_there_are_no_other_flags(help_of_flags):
-    ours = set.union(*map(flags_of, (DataConfig, ModelConfig, TrainConfig, FitConfig)))
+    ours = set.union(*map(flags_of, GROUPS))
     assert set(help_of_flags) == ours | {"-h"}
 
 
@@ -325,9 +391,14 @@ def test_there_are_no_other_flags(help_of_flags):
         "--head {linear,classification,mlp,pretrained}",
         "--pooling {cls,mean,max,pooler,last}",
         "--precision {auto,float32,mixed_bfloat16,mixed_float16}",
+        "--monitor {val_loss,val_accuracy,val_macro_f1,val_roc_auc,val_pearson}",
+        "--schedule {linear,cosine,constant}",
+        "--class-weight {none,balanced,JSON}",
         "--label-columns STR [STR ...]",
         "--hidden-units INT [INT ...]",
     ],
 )
 def test_the_choices_stand_beside_their_flag(line, help_text):
-    assert line in [row.strip(" │") for row in help_text.splitlines()]
+    # The help of a short flag stands beside it, behind a gap.
+    rows = [row.strip(" │") for row in help_text.splitlines()]
+    assert line in [re.split(r"\s{2,}", row)[0] for row in rows]

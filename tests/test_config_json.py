@@ -3,16 +3,22 @@ import json
 
 import pytest
 
-from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
+from kerasbert.config import DataConfig, FitConfig, ModelConfig
 from kerasbert.config_json import from_dict, read_config, to_json
+from kerasbert.config_train import ObjectiveConfig, OptimizerConfig, RecordConfig, TrainConfig
 from kerasbert.errors import InputError
 
 MODEL_KEYS = (
     "base, encoder, freeze_base, freeze_layers, freeze_embeddings, head, hidden_units, dropout, "
-    "l2, pooling, max_length, task, num_labels, target_mean, target_scale"
+    "l2, pooling, max_length, truncation, lora_rank, task, num_labels, target_mean, target_scale"
 )
 
-# Every field unlike its default.
+FIT_KEYS = (
+    "data, model, train, optimizer, objective, record, output, overwrite, resume, keep_lora, "
+    "seeds, folds, find_learning_rate"
+)
+
+# Every field unlike its default, here or in the next one.
 CHANGED = FitConfig(
     data=DataConfig(
         train="train.csv",
@@ -38,6 +44,7 @@ CHANGED = FitConfig(
         l2=0.125,
         pooling="mean",
         max_length=99,
+        truncation="proportional",
         task="multilabel",
         num_labels=7,
         target_mean=1.5,
@@ -45,8 +52,13 @@ CHANGED = FitConfig(
     ),
     train=TrainConfig(
         epochs=5,
+        max_steps=99,
         batch_size=37,
+        gradient_accumulation=3,
         learning_rate=3e-4,
+        head_learning_rate=2e-3,
+        patience=4,
+        monitor="val_macro_f1",
         precision="mixed_float16",
         bucket=False,
         cache=False,
@@ -54,8 +66,32 @@ CHANGED = FitConfig(
         cache_limit=0.5,
         seed=11,
     ),
+    optimizer=OptimizerConfig(
+        schedule="cosine",
+        warmup=0.25,
+        weight_decay=0.5,
+        clip_norm=0.0,
+        layer_decay=0.9,
+        ema=0.99,
+    ),
+    objective=ObjectiveConfig(
+        loss="focal", focal_gamma=1.5, label_smoothing=0.1, class_weight='{"é": 3}'
+    ),
+    record=RecordConfig(
+        eval_every=10, checkpoint_minutes=2.5, checkpoint_steps=7, tensorboard=True, mlflow=True
+    ),
     output="runs/one",
     overwrite=True,
+    resume=True,
+    seeds=(3, 4),
+    find_learning_rate=True,
+)
+# What does not go together with the above.
+OTHERWISE = FitConfig(
+    model=ModelConfig(lora_rank=8),
+    train=TrainConfig(unfreeze_from=2, gradual=True),
+    keep_lora=True,
+    folds=5,
 )
 
 
@@ -74,17 +110,22 @@ def message_of(function, *args, **kwargs):
     return str(caught.value)
 
 
-def test_json_there_and_back(tmp_path):
+@pytest.mark.parametrize("config", [CHANGED, OTHERWISE], ids=["changed", "otherwise"])
+def test_json_there_and_back(config, tmp_path):
     path = tmp_path / "config.json"
-    path.write_text(to_json(CHANGED), encoding="utf-8")
+    path.write_text(to_json(config), encoding="utf-8")
+    assert read_config(FitConfig, path) == config
+    assert from_dict(FitConfig, json.loads(to_json(config))) == config
+
+
+def test_every_field_is_unlike_its_default_once():
+    configs = (CHANGED, OTHERWISE, FitConfig())
     unchanged = [
         name
-        for (name, value), (_, default) in zip(leaves(CHANGED), leaves(FitConfig()), strict=True)
-        if value == default
+        for (name, value), (_, other), (_, default) in zip(*map(leaves, configs), strict=True)
+        if value == other == default
     ]
     assert not unchanged
-    assert read_config(FitConfig, path) == CHANGED
-    assert from_dict(FitConfig, json.loads(to_json(CHANGED))) == CHANGED
 
 
 def test_defaults_there_and_back():
@@ -108,8 +149,7 @@ def test_a_list_becomes_a_tuple_and_a_whole_number_a_float():
         (
             FitConfig,
             {"trian": {}},
-            "Unknown key 'trian'. Did you mean 'train'? "
-            "Known keys: data, model, train, output, overwrite.",
+            f"Unknown key 'trian'. Did you mean 'train'? Known keys: {FIT_KEYS}.",
         ),
         (
             FitConfig,
