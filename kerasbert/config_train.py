@@ -183,8 +183,7 @@ class ObjectiveConfig:
         try:
             weights = json.loads(self.class_weight)
             is_weights = isinstance(weights, dict) and all(
-                type(weight) in (int, float) and 0 <= weight < 1e300
-                for weight in weights.values()
+                type(weight) in (int, float) and 0 <= weight < 1e300 for weight in weights.values()
             )
         except (ValueError, RecursionError):
             is_weights = False

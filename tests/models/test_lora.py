@@ -15,7 +15,7 @@ from kerasbert.errors import InputError
 from kerasbert.models.bert import BertEncoder
 from kerasbert.models.classifier import build_classifier, freezing_table
 from kerasbert.models.lora import merge_lora
-from kerasbert.models.optimization import compile_classifier, default_learning_rate
+from kerasbert.models.optimization import AdamW, compile_classifier, default_learning_rate
 from kerasbert.models.resolving import resolve_model_config
 from kerasbert.models.running import running_copy
 from kerasbert.models.stored_by_name import Dense
@@ -89,7 +89,7 @@ def count(weights):
 
 
 def train_step(model):
-    compile_classifier(model, "binary", learning_rate=1e-2, num_steps=10)
+    compile_classifier(model, "binary", AdamW(1e-2))
     model.run_eagerly = True  # one step is over before it is traced
     model.train_on_batch(BATCH, np.array([0, 1]))
 

@@ -32,9 +32,7 @@ def test_the_first_asks_and_the_second_stops_at_once(console):
         assert asked.is_asked
         signal.raise_signal(signal.SIGINT)
     assert asked.is_asked
-    assert console.file.getvalue() == (
-        "stopping after this step; Ctrl-C again stops at once, and saves nothing\n"
-    )
+    assert console.file.getvalue() == ("stopping after this step; Ctrl-C again stops at once\n")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -12,7 +12,7 @@ from kerasbert.config_train import RecordConfig
 from kerasbert.errors import InputError, InputWarning
 from kerasbert.training import tracking
 from kerasbert.training.trackers import check_trackers, open_trackers
-from tests.training.test_plots import history
+from tests.test_plots import history
 
 REPORT = {
     "validation": {"loss": 0.4, "macro_f1": 0.8, "roc_auc": None, "count": 7, "labels": []},
