@@ -19,7 +19,7 @@ from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError, InputWarning, TrainingError
 from kerasbert.models.base import declared_pooling
 from kerasbert.models.classifier import build_classifier
-from kerasbert.models.optimization import compile_classifier
+from kerasbert.models.optimization import AdamW, compile_classifier
 from kerasbert.models.resolving import resolve_model_config
 from kerasbert.models.running import build_forward
 from kerasbert.run import Run
@@ -206,7 +206,7 @@ def test_a_tokenizer_that_was_exchanged_is_refused(saved):
 
 
 def test_the_optimizer_is_not_saved(run, tmp_path):
-    compile_classifier(run.model, "binary", learning_rate=1e-3, num_steps=2)
+    compile_classifier(run.model, "binary", AdamW(1e-3))
     saving.save(tmp_path / "run", run)
     stored = []
     with h5py.File(tmp_path / "run" / files.WEIGHTS) as file:

@@ -1,11 +1,7 @@
 import numpy as np
 import pytest
 
-from kerasbert.data.batches import (
-    pad,
-    shuffled_buckets,
-    sorted_buckets,
-)
+from kerasbert.data.batches import num_batches, pad, shuffled_buckets, sorted_buckets
 from tests.data.making import NAMES, PAD_ID, make_tokens, random_lengths
 
 
@@ -38,6 +34,16 @@ def test_each_text_is_in_one_batch(count, batch_size):
     assert sorted(np.concatenate(buckets)) == list(range(count))
     assert max(sizes) <= batch_size
     assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 16, 100])
+def test_the_number_of_batches_is_known_before(batch_size):
+    # To both sides of where one pool of 64 batches becomes two, and two become three.
+    joints = (64 * batch_size, 128 * batch_size)
+    counts = {*range(1, 40), *(joint + near for joint in joints for near in range(-2, 3)), 1000}
+    for count in counts:
+        made = shuffled_buckets(np.full(count, 7), batch_size, np.random.default_rng(count))
+        assert num_batches(count, batch_size) == len(made), count
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -6,7 +6,6 @@ from kerasbert.config import ModelConfig
 from kerasbert.errors import InputError
 from kerasbert.models.classifier import build_classifier, freezing_table
 from kerasbert.models.encoder import encoder_config_from_dict
-from kerasbert.models.optimization import WarmupThenLinearDecay
 from kerasbert.models.resolving import resolve_model_config
 from kerasbert.models.running import build_forward
 from tests.conftest import encoder_config
@@ -135,9 +134,3 @@ def test_mixed_precision_keeps_float32_weights_and_outputs(policy):
     assert half.dtype == np.float32
     difference = np.abs(half - build_forward(full)(batch)).max()
     assert 0 < difference < 0.02
-
-
-def test_learning_rate_rises_then_falls_to_zero():
-    schedule = WarmupThenLinearDecay(peak=2.0, num_steps=40)  # 4 steps of warm-up
-    rates = [float(schedule(step)) for step in (0, 1, 3, 4, 22, 40)]
-    np.testing.assert_allclose(rates, [0.5, 1.0, 2.0, 2.0, 1.0, 0.0], atol=1e-6)

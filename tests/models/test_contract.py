@@ -12,7 +12,7 @@ from kerasbert.models.classifier import build_classifier
 from kerasbert.models.encoder import FAMILIES as SUPPORTED
 from kerasbert.models.encoder import encoder_facts
 from kerasbert.models.heads import build_head
-from kerasbert.models.optimization import compile_classifier
+from kerasbert.models.optimization import AdamW, compile_classifier
 from kerasbert.models.resolving import resolve_model_config
 from kerasbert.models.running import build_forward
 from tests.conftest import FAMILIES, WORDS, encoder_config
@@ -107,7 +107,7 @@ def test_a_classifier_is_its_encoder_pooling_and_head(task, head):
 def test_a_step_moves_live_weights_and_no_frozen_one(family, task):
     config = ModelConfig(task=task, num_labels=TASKS[task], freeze_layers=1, max_length=32)
     model = build_classifier(config, encoder_config=encoder_config(family))
-    compile_classifier(model, task, learning_rate=1e-2, num_steps=10)
+    compile_classifier(model, task, AdamW(1e-2, clip_norm=1.0))
     before = {weight.path: weight.numpy() for weight in model.weights}
     live = {weight.path for weight in model.trainable_weights}
     frozen = [

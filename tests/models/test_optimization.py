@@ -245,11 +245,11 @@ def test_an_opened_weight_takes_the_steps_of_a_fresh_optimizer(accumulation):
 
 
 def test_what_is_open_stays_so():
-    optimizer = AdamW(0.1)
     variables = [keras.Variable([1.0], name=name) for name in "abc"]
+    optimizer = AdamW(0.1)
     optimizer.build(variables)
     assert optimizer.opened_at == [None, None, None]
-    optimizer.opened_at = [0, 5, None]  # as a checkpoint restores it
+    optimizer.opened_at = [0, 5, None]  # as a checkpoint has it
     optimizer.iterations.assign(9)
     optimizer.open(variables)
     assert optimizer.opened_at == [0, 5, 9]
@@ -409,7 +409,13 @@ def test_only_float16_has_its_loss_scaled():
 
 @pytest.mark.parametrize(
     ("changes", "rate"),
-    [({}, 5e-5), ({"freeze_base": True}, 1e-2), ({"lora_rank": 2}, 1e-3)],
+    [
+        ({}, 5e-5),
+        ({"freeze_base": True}, 1e-2),
+        # Above the last block nothing of the base is left to train, unless it is the pooler.
+        ({"freeze_layers": 2, "pooling": "mean"}, 1e-2),
+        ({"freeze_layers": 2, "pooling": "pooler"}, 5e-5),
+    ],
     ids=str,
 )
 def test_the_learning_rate_where_none_is_given(changes, rate):

@@ -9,14 +9,16 @@ import pytest
 from rich.console import Console
 
 from kerasbert.config import ModelConfig
+from kerasbert.data.batches import num_batches
 from kerasbert.data.dataset import read_dataset
 from kerasbert.data.pipeline import token_source, training_batches
 from kerasbert.data.tokens import Tokenizer, Tokens
 from kerasbert.errors import InputWarning
 from kerasbert.inference import Classifier
 from kerasbert.models.classifier import build_classifier
-from kerasbert.models.optimization import compile_classifier
+from kerasbert.models.optimization import build_optimizer, compile_classifier
 from kerasbert.models.resolving import resolve_model_config
+from kerasbert.models.schedules import WarmupThenDecay
 from kerasbert.training import features
 from kerasbert.training.features import FeatureCache, fits, text_keys
 from kerasbert.training.fitting import fit_classifier
@@ -296,21 +298,21 @@ def trained_whole(config):
     tokenizer = Tokenizer.from_directory(config.model.base, config.model.max_length)
     tokens = tokenizer(dataset.train.texts, dataset.train.pairs)
     source = token_source(tokens, [tensor.name for tensor in model.inputs])
-    batches = training_batches(
-        source,
-        dataset.labels.encode(dataset.train),
-        batch_size=config.train.batch_size,
-        seed=config.train.seed,
-        bucket=False,
-    )
-    num_steps = int(batches.cardinality()) * config.train.epochs
-    compile_classifier(
-        model,
-        dataset.labels.task,
-        learning_rate=config.train.learning_rate,
-        num_steps=num_steps,
-    )
-    model.fit(batches, epochs=config.train.epochs, shuffle=False, verbose=0)
+    targets = dataset.labels.encode(dataset.train)
+    steps_per_epoch = num_batches(len(targets), config.train.batch_size)
+    schedule = WarmupThenDecay(config.train.learning_rate, config.train.epochs * steps_per_epoch)
+    optimizer = build_optimizer(config.optimizer, schedule)
+    compile_classifier(model, dataset.labels.task, optimizer)
+    for epoch in range(config.train.epochs):
+        batches = training_batches(
+            source,
+            targets,
+            batch_size=config.train.batch_size,
+            seed=config.train.seed,
+            epoch=epoch,
+            bucket=False,
+        )
+        model.fit(batches, shuffle=False, verbose=0)
     validation = tokenizer(dataset.validation.texts, dataset.validation.pairs)
     inputs = token_source(validation, list(source.signature)).take(np.arange(len(validation)))
     return model.predict(inputs, verbose=0), dataset.validation
