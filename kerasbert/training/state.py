@@ -118,7 +118,8 @@ class State:
         """The present moment; `more` are JSON values to be kept beside it."""
         arrays = {name: _numpy(variable) for name, variable in self._variables.items()}
         arrays |= {f"best/{n}": value for n, value in enumerate(self._best)}
-        values = {"progress": dataclasses.asdict(progress), "opened_at": self.adamw.opened_at}
+        opened_at = list(self.adamw.opened_at)  # a copy, and not the list that Keras keeps
+        values = {"progress": dataclasses.asdict(progress), "opened_at": opened_at}
         return Checkpoint(arrays, values | more)
 
     def restore(self, checkpoint: Checkpoint) -> Progress:
