@@ -412,6 +412,7 @@ def test_only_float16_has_its_loss_scaled():
     [
         ({}, 5e-5),
         ({"freeze_base": True}, 1e-2),
+        ({"lora_rank": 2}, 1e-3),
         # Above the last block nothing of the base is left to train, unless it is the pooler.
         ({"freeze_layers": 2, "pooling": "mean"}, 1e-2),
         ({"freeze_layers": 2, "pooling": "pooler"}, 5e-5),
