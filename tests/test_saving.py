@@ -302,7 +302,7 @@ def test_a_link_to_a_run_stays_a_link(run, saved, tmp_path):
 
 def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path):
     with pytest.raises(OSError, match=r"cannot be written: File name too long\. Name another"):
-        files.check_output(tmp_path / ("x" * 250))
+        files.check_output(tmp_path / ("x" * 255))
 
 
 def test_a_file_that_is_gone_is_missed(saved):
