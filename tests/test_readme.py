@@ -23,7 +23,9 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line]
+COMMANDS = [
+    line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines() if line
+]
 
 
 @pytest.fixture(scope="module")
