@@ -1,5 +1,6 @@
 import gc
 
+import keras
 import numpy as np
 import pandas as pd
 import psutil
@@ -20,6 +21,7 @@ TEXTS = ["you are kind", "the awful man sings very very very very badly", "", "d
 def make_classifier(task, names, pair_column=None):
     config = ModelConfig(task=task, num_labels=len(names), max_length=32, base="toy")
     config = resolve_model_config(config, encoder_config("bert"))
+    keras.utils.set_random_seed(7)  # fixtures of a module are made before each test's seed is set
     model = build_classifier(config, encoder_config=encoder_config("bert"))
     columns = names if task == "multilabel" else ("label",)
     thresholds = (0.5,) * len(names) if task in ("binary", "multilabel") else None
