@@ -51,16 +51,16 @@ def check_place(config: FitConfig, output: str | Path) -> None:
         InputError: it holds a run, or a run was begun there, or it holds something else.
         OSError: it cannot be written.
     """
-    unfinished = unfinished_beside(output).directory
+    unfinished = unfinished_beside(output)
     if config.seeds or config.folds:
         _check_place_of_several(config, Path(output))
         return
     may_replace = config.overwrite or (config.resume and is_interrupted(output))
     if not is_finished(config, output):
         check_output(output, may_replace)
-    if unfinished.exists() and not (config.resume or config.overwrite):
+    if unfinished.has_checkpoints and not (config.resume or config.overwrite):
         raise InputError(
-            f"A run was begun in {str(unfinished)!r} and not finished. Pass --resume to go on with "
+            f"A run was begun in {str(unfinished.directory)!r} and not finished. Pass --resume to go on with "
             "it, or --overwrite to begin anew."
         )
 

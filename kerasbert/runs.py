@@ -39,7 +39,12 @@ def fit_to(
     if is_finished(config, output):
         run = saving.load_run(output)
     else:
-        run = fit_classifier(config, dataset, unfinished=unfinished.directory, console=console)
+        try:
+            run = fit_classifier(config, dataset, unfinished=unfinished.directory, console=console)
+        except BaseException:  # whatever ended it: without a checkpoint nothing can go on
+            if not unfinished.has_checkpoints:
+                unfinished.remove()
+            raise
         may_replace = config.overwrite or (config.resume and is_interrupted(output))
         saving.save(output, run, overwrite=may_replace)
     if logs.is_dir():

@@ -54,6 +54,11 @@ class Unfinished:
         """The rows of its steps so far."""
         return self.directory / HISTORY
 
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether there is something to go on from."""
+        return bool(self._checkpoints())
+
     def is_of(self, config: FitConfig) -> bool:
         """Whether a training with these settings began here."""
         try:
