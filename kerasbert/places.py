@@ -60,8 +60,8 @@ def check_place(config: FitConfig, output: str | Path) -> None:
         check_output(output, may_replace)
     if unfinished.has_checkpoints and not (config.resume or config.overwrite):
         raise InputError(
-            f"A run was begun in {str(unfinished.directory)!r} and not finished. Pass --resume to go on with "
-            "it, or --overwrite to begin anew."
+            f"A run was begun in {str(unfinished.directory)!r} and not finished. Pass --resume to "
+            "go on with it, or --overwrite to begin anew."
         )
 
 

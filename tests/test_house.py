@@ -15,8 +15,9 @@ STEPS = [
     {"config_train"},
     {"config", "config_json", "plots"},
     {"_cli", "_runtime", "data.tables", "data.columns", "training.unfinished"},
-    {"places", "training.memory", "training.tracking", "training.diagnosis"},
+    {"places", "training.memory", "training.tracking", "training.ranking"},
     {"models.pooling", "models.encoder", "models.stored_by_name", "models.schedules"},
+    {"training.diagnosis"},
     {"models.checkpoint_files", "models.bert_config"},
     {"models.checkpoints"},
     {"data.examples", "data.tokens", "models.base", "models.bert", "models.transformers_encoder"},
@@ -45,7 +46,7 @@ NO_TENSORFLOW = {
     *("data.tables", "data.columns", "data.examples", "data.labels", "data.splitting"),
     *("data.dataset", "data.folds"),
     *("training.unfinished", "training.trackers", "training.tracking", "training.memory"),
-    "training.diagnosis",
+    *("training.diagnosis", "training.ranking"),
     *("fit", "predict", "evaluate"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}

@@ -2,12 +2,14 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
 from kerasbert.errors import InputError
 from kerasbert.places import check_place, choose_output, is_finished, unfinished_beside
 from kerasbert.run_directory import is_interrupted
+from kerasbert.training.unfinished import Checkpoint
 
 CONFIG = FitConfig(data=DataConfig(train="data/comments.csv"))
 
@@ -42,6 +44,7 @@ def begin(directory, config=CONFIG):
     """What is left beside `directory` of a training that did not end."""
     unfinished = unfinished_beside(directory)
     unfinished.begin(config, {})
+    unfinished.write(1, Checkpoint({"weight": np.ones(2, np.float32)}, {}))
     return unfinished.directory
 
 
@@ -128,6 +131,11 @@ def test_other_files_are_never_replaced():
     Path("files/thesis.txt").write_text("years", encoding="utf-8")
     for config in (CONFIG, with_(overwrite=True), with_(resume=True)):
         assert "holds files, but no run" in message_of(check_place, config, "files")
+
+
+def test_a_training_that_came_to_no_checkpoint_is_not_in_the_way():
+    unfinished_beside("run").begin(CONFIG, {})
+    check_place(CONFIG, "run")
 
 
 def test_a_training_that_was_begun_is_said():

@@ -7,6 +7,13 @@ from typing import Any
 import numpy as np
 
 from kerasbert.tasks import TASKS, UNKNOWN
+from kerasbert.training.ranking import (
+    FEWEST_SCORES,
+    LARGEST_ERROR,
+    areas,
+    ranks_nothing,
+    ranks_well,
+)
 
 # With fewer rows that should be decided otherwise, a useful classifier may miss them all: one that
 # finds half of them misses five with a probability of 3 %.
@@ -21,13 +28,6 @@ _NOTHING_LEARNED = 0.97
 _VANISHED, _EXPLODED, _GROWN = 1e-6, 100.0, 100.0
 # Scaled float16 gradients overflow now and then by design, and such a step is left out.
 _MOST_NOT_FINITE = 0.1
-# A standard error above it would hide a ranking that is good for something: 0.6 is 2 of them above
-# chance. For 200 rows, half of them of each kind, it is 0.041; the rarer kind needs about 35 rows.
-_LARGEST_ERROR = 0.05
-# Random weights over a pretrained base gave areas of 0.35 to 0.65.
-_WELL = 0.7
-# So that 2 / sqrt(n), which chance stays within, is at most 0.2.
-_FEWEST_SCORES = 100
 # Weights are about 0.03 in size, and something is learned where they move by a thirtieth of it.
 _SHORTEST_PATH = 1e-3
 
@@ -69,8 +69,8 @@ def diagnose(
     answer = _about_one_answer(task, outputs, validation_targets, label_names)
     # A loss that falls is on its way, however far it has to go, unless nothing comes of it; and
     # what ranks well has learned something, however large the loss of its few steps still is.
-    is_lost = not fell and not _ranks_well(task, outputs, validation_targets)
-    is_lost = is_lost or _ranks_nothing(task, outputs, validation_targets)
+    is_lost = not fell and not ranks_well(task, outputs, validation_targets)
+    is_lost = is_lost or ranks_nothing(task, outputs, validation_targets)
     late = _late_loss(history_rows)
     loss = is_lost and _about_loss(task, late, guess, outputs, validation_targets)
     return [sentence for sentence in (gradients, chance, answer, loss) if sentence]
@@ -181,14 +181,14 @@ def _about_chance(task: str, outputs: np.ndarray, targets: np.ndarray) -> str | 
         return None  # one output for all texts is another illness
     if task == "regression":
         scores = outputs[:, 0]
-        if len(scores) < _FEWEST_SCORES or not np.ptp(targets) > 0:
+        if len(scores) < FEWEST_SCORES or not np.ptp(targets) > 0:
             return None
         pearson, limit = float(np.corrcoef(scores, targets)[0, 1]), 2 / math.sqrt(len(scores))
         if abs(pearson) > limit:
             return None
         measured = f"correlation with them is {pearson:.2f}, within {limit:.2f} of chance (0)"
     else:
-        found = [pair for pair in _areas(task, outputs, targets) if pair[1] <= _LARGEST_ERROR]
+        found = [pair for pair in areas(task, outputs, targets) if pair[1] <= LARGEST_ERROR]
         if not found:
             return None
         # The labels of a mean are not independent: it errs by at most the mean of their errors.
@@ -201,51 +201,6 @@ def _about_chance(task: str, outputs: np.ndarray, targets: np.ndarray) -> str | 
         f"{measured}. Look whether texts and labels still belong together; one column of the file "
         "may have been sorted, or joined, without the other."
     )
-
-
-def _areas(task: str, outputs: np.ndarray, targets: np.ndarray) -> list[tuple[float, float]]:
-    """The ROC AUC of each label that has both kinds of row, and its standard error at chance.
-
-    With m rows of a kind and n of the other, the area is Mann and Whitney's U divided by m n, and
-    that of ranks by chance has the variance (m + n + 1) / (12 m n) (Mann and Whitney, 1947).
-    """
-    found = []
-    for column in [1] if task == "binary" else range(outputs.shape[1]):
-        truth = targets[:, column] if task == "multilabel" else targets == column
-        known = truth != UNKNOWN
-        truth, ranks = truth[known] == 1, _ranks(outputs[known, column])
-        m, n = int(truth.sum()), int((~truth).sum())
-        if m and n:
-            area = (ranks[truth].sum() - m * (m + 1) / 2) / (m * n)
-            found.append((float(area), math.sqrt((m + n + 1) / (12 * m * n))))
-    return found
-
-
-def _ranks_nothing(task: str, outputs: np.ndarray, targets: np.ndarray) -> bool:
-    """Whether the rows are enough to tell, and no label stands out by 3 standard errors."""
-    if task != "regression":
-        areas = _areas(task, outputs, targets)
-        is_known = any(error <= _LARGEST_ERROR for _, error in areas)
-        return is_known and not any(area - 0.5 > 3 * error for area, error in areas)
-    scores = outputs[:, 0]
-    if len(scores) < _FEWEST_SCORES or not np.ptp(scores) > 0 or not np.ptp(targets) > 0:
-        return len(scores) >= _FEWEST_SCORES
-    return bool(np.corrcoef(scores, targets)[0, 1] <= 3 / math.sqrt(len(scores)))
-
-
-def _ranks_well(task: str, outputs: np.ndarray, targets: np.ndarray) -> bool:
-    """Whether some label stands out by more than a head with random weights may give by chance."""
-    if task == "regression":
-        return False
-    areas = _areas(task, outputs, targets)
-    return any(area > _WELL and area - 0.5 > 3 * error for area, error in areas)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, the mean one for equal values."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[which]
 
 
 def _loss_of_guessing(

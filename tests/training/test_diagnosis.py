@@ -184,12 +184,12 @@ def test_shuffled_labels(task):
 
 
 def test_the_area_under_the_curve_is_scikit_learns():
-    from kerasbert.training.diagnosis import _areas
+    from kerasbert.training.ranking import areas
 
     targets = (np.random.random((80, 2)) < 0.3).astype(np.float32)
     targets[::7, 1] = UNKNOWN
     outputs = np.round(np.random.random((80, 2)), 1)  # many are equal
-    for column, (area, error) in enumerate(_areas("multilabel", outputs, targets)):
+    for column, (area, error) in enumerate(areas("multilabel", outputs, targets)):
         known = targets[:, column] != UNKNOWN
         truth = targets[known, column]
         assert area == pytest.approx(sklearn.metrics.roc_auc_score(truth, outputs[known, column]))
