@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 from rich.console import Console
 
 from kerasbert.errors import TrainingError
@@ -28,11 +29,20 @@ class Steps(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._batches: list[dict] = []
+        variables = self.model.metrics_variables
+
+        # As one call; that of Keras is one for each variable, which a small head's step feels.
+        @tf.function
+        def reset_metrics():
+            for variable in variables:
+                variable.assign(keras.ops.zeros_like(variable))
+
+        self._reset_metrics = reset_metrics
         self._started = time.perf_counter()
 
     def on_train_batch_begin(self, batch, logs=None):
         # Keras gives means since the epoch began; so they are means over one batch.
-        self.model.reset_metrics()
+        self._reset_metrics()
 
     def on_train_batch_end(self, batch, logs=None):
         self._batches.append(logs)
