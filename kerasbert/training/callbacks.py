@@ -29,19 +29,16 @@ class Steps(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._batches: list[dict] = []
-        variables = self.model.metrics_variables
-
-        # As one call; that of Keras is one for each variable, which a small head's step feels.
-        @tf.function
-        def reset_metrics():
-            for variable in variables:
-                variable.assign(keras.ops.zeros_like(variable))
-
-        self._reset_metrics = reset_metrics
+        self._reset_metrics: Callable | None = None
         self._started = time.perf_counter()
 
     def on_train_batch_begin(self, batch, logs=None):
-        # Keras gives means since the epoch began; so they are means over one batch.
+        # Keras gives means since the epoch began; so they are means over one batch. Before the
+        # first one Keras resets them itself, and has not built all of them yet.
+        if batch == 0:
+            return
+        if self._reset_metrics is None:
+            self._reset_metrics = _one_call_to_reset(self.model.metrics_variables)
         self._reset_metrics()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -58,6 +55,17 @@ class Steps(keras.callbacks.Callback):
         if self._on_step(loss, accuracy, now - self._started):
             self.model.stop_training = True
         self._started = now
+
+
+def _one_call_to_reset(variables: list[keras.Variable]) -> Callable:
+    """As Keras resets metrics, which is a call for each variable: a small head's step feels that."""
+
+    @tf.function
+    def reset():
+        for variable in variables:
+            variable.assign(keras.ops.zeros_like(variable))
+
+    return reset
 
 
 class FreezingProof(keras.callbacks.Callback):
