@@ -58,7 +58,7 @@ class Steps(keras.callbacks.Callback):
 
 
 def _one_call_to_reset(variables: list[keras.Variable]) -> Callable:
-    """As Keras resets metrics, which is a call for each variable: a small head's step feels that."""
+    """Reset metrics; Keras makes a call for each variable, which a small head's step feels."""
 
     @tf.function
     def reset():
