@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from kerasbert.data.dataset import read_dataset
+from kerasbert.errors import InputError
+from kerasbert.training.range_test import Rising, find_learning_rate, propose, smooth
+from tests.conftest import toy_config
+
+
+def test_rates_rise_by_the_same_factor():
+    rates = np.asarray(Rising(1e-4, 1e-1, 4)(np.arange(4)))
+    np.testing.assert_allclose(rates, [1e-4, 1e-3, 1e-2, 1e-1], rtol=1e-4)
+
+
+def test_smoothing_begins_at_the_first_loss():
+    # 0.1 · 2 / 0.1, then (0.9 · 0.2 + 0.1 · 1) / (1 - 0.81).
+    np.testing.assert_allclose(smooth([2.0, 1.0]), [2.0, 0.28 / 0.19])
+    np.testing.assert_allclose(smooth([3.0] * 20), 3.0)
+
+
+def test_a_tenth_of_the_rate_with_the_lowest_loss():
+    rates = np.logspace(-5, 0, 51)
+    # Falls to its lowest at 10^-2, then rises; averaging moves that by little.
+    losses = np.abs(np.log10(rates) + 2) + 1
+    assert 1e-3 <= propose(rates, losses) <= 5e-3
+    assert propose(rates, losses) == float(f"{propose(rates, losses):.1g}")
+
+
+def test_a_loss_that_only_rises_proposes_nothing():
+    with pytest.raises(InputError, match="The loss fell at no step size"):
+        propose(np.logspace(-5, 0, 10), np.arange(10.0) + 1)
+
+
+@pytest.mark.parametrize("settings", [{"freeze_base": True}, {"head": "linear"}], ids=str)
+def test_what_it_finds_can_be_trained_with(settings, toy_base, comments_csv):
+    config = toy_config(toy_base(), comments_csv, pooling="mean", max_steps=12, **settings)
+    found = find_learning_rate(config, read_dataset(config.data, 0))
+    assert len(found.rates) == len(found.losses) == len(found.smoothed) <= 12
+    assert (np.diff(found.rates) > 0).all()
+    assert found.rates[0] < found.proposal < found.rates[-1]
+    assert found.lowest in found.rates
