@@ -33,9 +33,9 @@ def test_a_loss_that_only_rises_proposes_nothing():
 
 @pytest.mark.parametrize("settings", [{"freeze_base": True}, {"head": "linear"}], ids=str)
 def test_what_it_finds_can_be_trained_with(settings, toy_base, comments_csv):
-    config = toy_config(toy_base(), comments_csv, pooling="mean", max_steps=12, **settings)
+    config = toy_config(toy_base(), comments_csv, pooling="mean", max_steps=30, **settings)
     found = find_learning_rate(config, read_dataset(config.data, 0))
-    assert len(found.rates) == len(found.losses) == len(found.smoothed) <= 12
+    assert len(found.rates) == len(found.losses) == len(found.smoothed) <= 30
     assert (np.diff(found.rates) > 0).all()
     assert found.rates[0] < found.proposal < found.rates[-1]
     assert found.lowest in found.rates

@@ -50,7 +50,10 @@ WAYS = {
         (6, 11),
     ),
     "accumulated, the best kept": (
-        {"gradient_accumulation": 2, "batch_size": 4, "patience": 1, "schedule": "cosine"},
+        {
+            **{"gradient_accumulation": 2, "batch_size": 4, "head": "linear"},
+            **{"patience": 1, "schedule": "cosine"},
+        },
         (5,),
     ),
     "lora": ({"lora_rank": 2, "freeze_layers": 1, "head": "linear"}, (5,)),
