@@ -19,6 +19,8 @@ class Steps(keras.callbacks.Callback):
         on_step: called after each step with `loss` and `accuracy` (None for regression), those of
             the step alone, and `seconds`. Where it returns True the training stops.
         accumulation: batches that make one step.
+
+    One object serves all epochs of a compiled model.
     """
 
     def __init__(
@@ -26,10 +28,10 @@ class Steps(keras.callbacks.Callback):
     ):
         super().__init__()
         self._on_step, self._accumulation = on_step, accumulation
+        self._reset_metrics: Callable | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._batches: list[dict] = []
-        self._reset_metrics: Callable | None = None
         self._started = time.perf_counter()
 
     def on_train_batch_begin(self, batch, logs=None):

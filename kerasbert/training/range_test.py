@@ -3,6 +3,7 @@
 Smith, "Cyclical Learning Rates for Training Neural Networks", 2017.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -29,7 +30,9 @@ NUM_STEPS = 100
 _RANGE, _FROZEN_RANGE = (1e-7, 1e-1), (1e-5, 1e1)
 # Weight of the past in the smoothed loss.
 _MOMENTUM = 0.9
-# A smoothed loss so many times that of the start is worse than not training.
+# Steps after which the average is one; before, it is the luck of a few batches.
+_SETTLED = 10
+# A smoothed loss so many times those of the start is worse than not training.
 _BROKEN = 1.5
 # The proposal is so many times smaller than the rate of the lowest loss, where the loss is about to
 # rise: in a training all steps near the peak are as large.
@@ -40,15 +43,23 @@ _MARGIN = 10
 class RangeTest:
     """What a range test found.
 
-    Attributes:
-        rates: the step size of each step, rising.
+    Args:
+        rates: the step size of each step, rising, shape (n,).
         losses: the loss of its batch.
-        proposal: the step size to train with.
+
+    Raises:
+        InputError: the loss never fell.
     """
 
     rates: np.ndarray
     losses: np.ndarray
-    proposal: float
+
+    def __post_init__(self):
+        if self._lowest_step is None:
+            raise InputError(
+                "The loss fell at no step size that was tried, so none can be proposed. Look "
+                "whether texts and labels belong together, or raise --batch-size."
+            )
 
     @property
     def smoothed(self) -> np.ndarray:
@@ -58,7 +69,18 @@ class RangeTest:
     @property
     def lowest(self) -> float:
         """The step size at which the smoothed loss was lowest."""
-        return float(self.rates[self.smoothed.argmin()])
+        return float(self.rates[self._lowest_step])
+
+    @property
+    def proposal(self) -> float:
+        """The step size to train with, a tenth of `lowest`."""
+        return float(f"{self.lowest / _MARGIN:.1g}")  # one digit is all that the test can tell
+
+    @property
+    def _lowest_step(self) -> int | None:
+        settled = min(_SETTLED, len(self.losses) // 2)
+        lowest = int(self.smoothed[settled:].argmin()) if len(self.losses) else 0
+        return settled + lowest if lowest else None
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -107,12 +129,20 @@ def find_learning_rate(
 
     def on_step(loss: float, accuracy: float | None, seconds: float) -> bool:
         losses.append(loss)
-        is_broken = not math.isfinite(loss) or smooth(losses)[-1] > _BROKEN * smooth(losses)[0]
+        smoothed = smooth(losses)
+        is_broken = not smoothed[-1] <= _BROKEN * smoothed[:_SETTLED].max()  # or is no number
         return len(losses) == num_steps or is_broken
 
-    with out_of_memory_explained(train.batch_size, int(data.tokens.lengths.max())):
-        part = trained_part(
-            model, config.model, train, precision, data.tokens, console, num_epochs=2
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(
+            out_of_memory_explained(train.batch_size, int(data.tokens.lengths.max()))
+        )
+        part = stack.enter_context(
+            contextlib.closing(
+                trained_part(
+                    model, config.model, train, precision, data.tokens, console, num_epochs=2
+                )
+            )
         )
         source = part.source(data.tokens)
         compile_classifier(part.trained, data.labels.task, optimizer, plan.loss)
@@ -130,11 +160,10 @@ def find_learning_rate(
             part.trained.fit(batches, verbose=0, shuffle=False, callbacks=[steps])
             if part.trained.stop_training:
                 break
-        part.close()
     if not math.isfinite(losses[-1]):
         losses.pop()
     rates = np.asarray(schedule(np.arange(len(losses))), np.float64)
-    return RangeTest(rates, np.array(losses), propose(rates, losses))
+    return RangeTest(rates, np.array(losses))
 
 
 def smooth(losses: Sequence[float]) -> np.ndarray:
@@ -147,23 +176,3 @@ def smooth(losses: Sequence[float]) -> np.ndarray:
         average = _MOMENTUM * average + (1 - _MOMENTUM) * loss
         smoothed.append(average / (1 - _MOMENTUM**number))
     return np.array(smoothed)
-
-
-def propose(rates: np.ndarray, losses: Sequence[float]) -> float:
-    """The step size to train with: a tenth of the one where the smoothed loss is lowest.
-
-    Args:
-        rates: step sizes, rising, shape (n,).
-        losses: of their steps.
-
-    Raises:
-        InputError: the loss never fell.
-    """
-    smoothed = smooth(losses)
-    lowest = int(smoothed.argmin()) if len(smoothed) else 0
-    if lowest == 0:
-        raise InputError(
-            "The loss fell at no step size that was tried, so none can be proposed. Look whether "
-            "texts and labels belong together, or raise --batch-size."
-        )
-    return float(f"{rates[lowest] / _MARGIN:.1g}")  # one digit is all that the test can tell

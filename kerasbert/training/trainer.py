@@ -159,19 +159,16 @@ class Trainer:
             self.part.trained, data.labels.task, self._state.optimizer, self.plan.loss
         )
         self._forward = build_forward(self.part.trained)
-        self._proof = FreezingProof(self._console, self._model, train.gradient_accumulation)
+        self._callbacks = [
+            FreezingProof(self._console, self._model, train.gradient_accumulation),
+            Steps(self._on_step, train.gradient_accumulation),
+        ]
 
     def _run_epoch(self) -> None:
         """Take the steps of the current epoch that are left, and validate if none is then."""
         progress, train, plan = self._progress, self._config.train, self.plan
         num_steps = plan.steps_in(progress.epoch)
         self._recorder.begin_epoch(progress)
-
-        def on_step(loss: float, accuracy: float | None, seconds: float) -> bool:
-            self._after_step(loss, accuracy, seconds)
-            self._write_checkpoint()
-            return self._asked.is_asked or progress.step >= num_steps
-
         if progress.step < num_steps:
             batches = training_batches(
                 self._source,
@@ -190,14 +187,15 @@ class Trainer:
                     epochs=progress.epoch + 1,
                     shuffle=False,  # the batches are shuffled already
                     verbose=0,
-                    callbacks=[self._proof, Steps(on_step, train.gradient_accumulation)],
+                    callbacks=self._callbacks,
                 )
         if progress.step >= num_steps:
             self._recorder.validating()
             self._end_epoch()
             self._write_checkpoint()
 
-    def _after_step(self, loss: float, accuracy: float | None, seconds: float) -> None:
+    def _on_step(self, loss: float, accuracy: float | None, seconds: float) -> bool:
+        """Count a step and write it down; whether to stop after it."""
         progress = self._progress
         if not math.isfinite(loss):
             raise _not_a_number(f"at step {progress.step + 1} of epoch {progress.epoch + 1}", loss)
@@ -213,6 +211,8 @@ class Trainer:
             seconds=seconds,
             gradient_norm=float(self._state.adamw.gradient_norm.numpy()),
         )
+        self._write_checkpoint()
+        return self._asked.is_asked or progress.step >= self.plan.steps_in(progress.epoch)
 
     def _end_epoch(self) -> None:
         """Validate, keep the weights if they are the best so far, and write the epoch's row."""

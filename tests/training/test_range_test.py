@@ -3,7 +3,7 @@ import pytest
 
 from kerasbert.data.dataset import read_dataset
 from kerasbert.errors import InputError
-from kerasbert.training.range_test import Rising, find_learning_rate, propose, smooth
+from kerasbert.training.range_test import RangeTest, Rising, find_learning_rate, smooth
 from tests.conftest import toy_config
 
 
@@ -21,21 +21,28 @@ def test_smoothing_begins_at_the_first_loss():
 def test_a_tenth_of_the_rate_with_the_lowest_loss():
     rates = np.logspace(-5, 0, 51)
     # Falls to its lowest at 10^-2, then rises; averaging moves that by little.
-    losses = np.abs(np.log10(rates) + 2) + 1
-    assert 1e-3 <= propose(rates, losses) <= 5e-3
-    assert propose(rates, losses) == float(f"{propose(rates, losses):.1g}")
+    found = RangeTest(rates, np.abs(np.log10(rates) + 2) + 1)
+    assert 1e-2 <= found.lowest <= 5e-2
+    assert found.proposal == pytest.approx(found.lowest / 10, rel=0.5)
+    assert found.proposal == float(f"{found.proposal:.1g}")
+
+
+def test_a_lucky_first_batch_is_passed_over():
+    losses = np.concatenate([[0.01], np.linspace(2, 1, 30), np.linspace(1, 3, 10)])
+    found = RangeTest(np.logspace(-5, 0, 41), losses)
+    assert found.lowest > 1e-3
 
 
 def test_a_loss_that_only_rises_proposes_nothing():
     with pytest.raises(InputError, match="The loss fell at no step size"):
-        propose(np.logspace(-5, 0, 10), np.arange(10.0) + 1)
+        RangeTest(np.logspace(-5, 0, 10), np.arange(10.0) + 1)
 
 
 @pytest.mark.parametrize("settings", [{"freeze_base": True}, {"head": "linear"}], ids=str)
 def test_what_it_finds_can_be_trained_with(settings, toy_base, comments_csv):
-    config = toy_config(toy_base(), comments_csv, pooling="mean", max_steps=30, **settings)
+    config = toy_config(toy_base(), comments_csv, pooling="mean", max_steps=40, **settings)
     found = find_learning_rate(config, read_dataset(config.data, 0))
-    assert len(found.rates) == len(found.losses) == len(found.smoothed) <= 30
+    assert len(found.rates) == len(found.losses) == len(found.smoothed) <= 40
     assert (np.diff(found.rates) > 0).all()
     assert found.rates[0] < found.proposal < found.rates[-1]
     assert found.lowest in found.rates
