@@ -65,7 +65,9 @@ def plan_phases(
             f"`unfreeze_from` must be at most {num_epochs}, the number of epochs that the training "
             f"has. Received: unfreeze_from={train.unfreeze_from}."
         )
-    phases = [Phase(0, opened_at, dataclasses.replace(config, freeze_base=True))]
+    # Without LoRA, which a config of a frozen base does not have: nothing of it is trained yet.
+    closed = dataclasses.replace(config, freeze_base=True, lora_rank=0)
+    phases = [Phase(0, opened_at, closed)]
     if not train.gradual:
         return [*phases, Phase(opened_at, num_epochs, config)]
     closed_embeddings = config.freeze_embeddings or config.freeze_layers > 0

@@ -167,3 +167,9 @@ def test_the_head_alone_has_a_schedule_of_its_own(gradual):
 def test_the_last_epoch_may_be_cut_short():
     found = rates(18, 5, unfreeze_from=2)
     np.testing.assert_allclose(found[5:], of_one(1.0, 13), rtol=1e-6)
+
+
+def test_the_head_alone_before_lora():
+    phases = phases_of({"lora_rank": 2}, unfreeze_from=2, gradual=True)
+    assert opened(phases) == [(0, 1, []), (1, 2, ALL[:1]), (2, 3, ALL[:2]), (3, 4, ALL)]
+    assert [phase.config.lora_rank for phase in phases] == [0, 2, 2, 2]
