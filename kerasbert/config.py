@@ -243,6 +243,12 @@ class FitConfig:
             not self.keep_lora or self.model.lora_rank > 0,
             "come with --lora-rank, which makes what is kept",
         )
+        check(
+            self,
+            "find_learning_rate",
+            not (self.find_learning_rate and (self.seeds or self.folds)),
+            "be left out with --seeds and --folds: it is one test, before any training",
+        )
         if self.seeds is not None:
             check(self, "seeds", len(set(self.seeds)) == len(self.seeds) > 0, "be different seeds")
             check(self, "seeds", all(0 <= s < 2**32 for s in self.seeds), "be from 0 to below 2^32")

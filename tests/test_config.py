@@ -402,3 +402,9 @@ def test_the_choices_stand_beside_their_flag(line, help_text):
     # The help of a short flag stands beside it, behind a gap.
     rows = [row.strip(" │") for row in help_text.splitlines()]
     assert line in [re.split(r"\s{2,}", row)[0] for row in rows]
+
+
+@pytest.mark.parametrize("several", [{"seeds": (0, 1)}, {"folds": 3}], ids=str)
+def test_a_range_test_is_one(several):
+    with pytest.raises(InputError, match="`find_learning_rate` must be left out with --seeds"):
+        FitConfig(find_learning_rate=True, **several)
