@@ -9,7 +9,7 @@ import numpy as np
 from kerasbert.config import FitConfig
 from kerasbert.data.batches import num_batches
 from kerasbert.data.labels import Labels
-from kerasbert.errors import InputWarning
+from kerasbert.errors import InputError, InputWarning
 from kerasbert.models.losses import build_loss
 from kerasbert.training.class_weights import class_weights
 from kerasbert.training.phases import Phase, plan_phases, plan_schedule
@@ -77,6 +77,12 @@ def plan_training(
             "--head linear or classification.",
             InputWarning,
             stacklevel=2,
+        )
+    is_for_scores = train.monitor == "val_pearson"
+    if train.monitor != "val_loss" and is_for_scores != (labels.task == "regression"):
+        raise InputError(
+            f"--monitor {train.monitor} has no value for {labels.task}. Expected val_loss or "
+            + ("val_pearson." if not is_for_scores else "val_accuracy, val_macro_f1, val_roc_auc.")
         )
     steps_per_epoch = num_batches(len(targets), train.batch_size * train.gradient_accumulation)
     num_epochs, num_steps = train.epochs, train.epochs * steps_per_epoch

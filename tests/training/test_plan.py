@@ -74,3 +74,14 @@ def test_a_training_that_ends_before_the_base_is_opened_is_refused():
     with pytest.raises(InputError, match="`unfreeze_from` must be at most 2, the number of epochs"):
         plan(unfreeze_from=3, max_steps=6)
     assert plan(unfreeze_from=3, max_steps=7).num_epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "monitor"),
+    [(LABELS, "val_pearson"), (Labels("regression", ("score",), ("score",), None), "val_accuracy")],
+    ids=["binary", "regression"],
+)
+def test_what_has_no_value_is_not_watched(labels, monitor):
+    config = FitConfig(train=TrainConfig(learning_rate=1.0, monitor=monitor))
+    with pytest.raises(InputError, match=f"--monitor {monitor} has no value for {labels.task}"):
+        plan_training(config, labels, TARGETS.astype(float), num_blocks=2)
