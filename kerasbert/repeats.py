@@ -12,14 +12,14 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kerasbert.config import FitConfig
+from kerasbert.config import DataConfig, FitConfig
 from kerasbert.data.dataset import Dataset, read_dataset
 from kerasbert.data.folds import read_folds
 from kerasbert.inference import load
 from kerasbert.out_of_fold import out_of_fold_columns, out_of_fold_report, write_out_of_fold
 from kerasbert.output_files import written_file
 from kerasbert.places import unfinished_beside
-from kerasbert.run_directory import json_text
+from kerasbert.run_directory import json_text, sha256_of
 from kerasbert.runs import fit_to
 from kerasbert.summary import summarize
 from kerasbert.training.console import say
@@ -51,7 +51,7 @@ def fit_repeatedly(
     """
     console, output = console or Console(quiet=True), Path(output)
     unfinished = unfinished_beside(output)
-    unfinished.begin(config, {})
+    unfinished.begin(config, _digests(config.data))
     folds = [] if config.folds is None else read_folds(config.data, config.folds, config.train.seed)
     if folds:
         out_of_fold_columns(folds[0].dataset.labels)  # refuses names before anything is trained
@@ -79,6 +79,17 @@ def fit_repeatedly(
         file.write(json_text(summary))
     unfinished.remove()
     return summary
+
+
+def _digests(data: DataConfig) -> dict[str, str]:
+    """Of the files, by name: runs of one summary are of the same rows."""
+    named = {"training file": data.train, "validation file": data.validation}
+    named["test file"] = data.test
+    return {
+        name: sha256_of(Path(path))
+        for name, path in named.items()
+        if path is not None and Path(path).is_file()
+    }
 
 
 def _seeds(config: FitConfig) -> Iterator[tuple[str, FitConfig, Dataset]]:
