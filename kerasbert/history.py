@@ -31,11 +31,13 @@ class History:
         self._file = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # At once, so that the rows are there even if the process ends here.
+            beside = path.with_name(f".{path.name}")
+            write_history(beside, self.rows)
+            beside.replace(path)
             # Line by line, so that it can be watched while it grows.
-            self._file = open(path, "w", newline="", encoding="utf-8", buffering=1)
+            self._file = open(path, "a", newline="", encoding="utf-8", buffering=1)
             self._writer = csv.DictWriter(self._file, COLUMNS, lineterminator="\n")
-            self._writer.writeheader()
-            self._writer.writerows(self.rows)
 
     def add(self, **values: Any) -> Row:
         """Add a row, and give it back with all its columns."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from kerasbert.config import FitConfig
 from kerasbert.errors import InputError
-from kerasbert.run_directory import check_output, is_interrupted, is_run
-from kerasbert.training.unfinished import Unfinished
+from kerasbert.run_directory import METADATA, check_output, is_interrupted, is_run, read_json
+from kerasbert.training.unfinished import Unfinished, settings_digest
 
 _SUFFIX = ".unfinished"
 
@@ -55,20 +55,26 @@ def check_place(config: FitConfig, output: str | Path) -> None:
     if config.seeds or config.folds:
         _check_place_of_several(config, Path(output))
         return
-    may_replace = config.overwrite or (config.resume and is_interrupted(output))
-    if not is_finished(config, output):
-        check_output(output, may_replace)
     if unfinished.has_checkpoints and not (config.resume or config.overwrite):
         raise InputError(
             f"A run was begun in {str(unfinished.directory)!r} and not finished. Pass --resume to "
             "go on with it, or --overwrite to begin anew."
         )
+    may_replace = config.overwrite or (config.resume and is_interrupted(output))
+    if not is_finished(config, output):
+        check_output(output, may_replace)
 
 
 def _check_place_of_several(config: FitConfig, output: Path) -> None:
-    if config.resume and unfinished_beside(output).directory.exists():
+    unfinished = unfinished_beside(output).directory
+    if config.resume and unfinished.exists():
         return
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        if unfinished.exists():
+            raise InputError(
+                f"Several runs were begun in {str(output)!r} and not finished. Pass --resume to go "
+                "on with them, or name a new directory."
+            )
         raise InputError(
             f"The output {str(output)!r} of several runs is taken. Name a new directory, or remove "
             "it yourself; --overwrite replaces a single run only."
@@ -77,6 +83,18 @@ def _check_place_of_several(config: FitConfig, output: Path) -> None:
 
 
 def is_finished(config: FitConfig, output: str | Path) -> bool:
-    """Whether `config` asks to go on with a run that is complete already."""
+    """Whether `config` asks to go on with a run that is complete already.
+
+    Raises:
+        InputError: the run is of other settings.
+    """
     is_whole = is_run(output) and not is_interrupted(output)
-    return config.resume and not config.overwrite and is_whole
+    if not config.resume or config.overwrite or not is_whole:
+        return False
+    begun_with = read_json(Path(output) / METADATA).get("training", {}).get("settings")
+    if begun_with not in (None, settings_digest(config)):  # earlier versions did not write it
+        raise InputError(
+            f"{str(output)!r} is a complete run of other settings. Name another output, or pass "
+            "--overwrite as well, to replace it."
+        )
+    return True

@@ -122,3 +122,15 @@ def test_written_at_once_it_is_the_same_file(path, tmp_path):
     history = written(path, [STEP, EPOCH])
     write_history(tmp_path / "again.csv", history.rows)
     assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
+
+
+def test_the_rows_that_are_kept_are_never_out_of_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "history.csv"
+    history = History(path)
+    history.add(kind="step", epoch=1, step=1, loss=0.5)
+    history.close()
+    before = path.read_text()
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(InterruptedError))
+    with pytest.raises(InterruptedError):
+        History(path, 1)
+    assert path.read_text() == before

@@ -9,7 +9,7 @@ from kerasbert.config import DataConfig, FitConfig, ModelConfig, TrainConfig
 from kerasbert.errors import InputError
 from kerasbert.places import check_place, choose_output, is_finished, unfinished_beside
 from kerasbert.run_directory import is_interrupted
-from kerasbert.training.unfinished import Checkpoint
+from kerasbert.training.unfinished import Checkpoint, settings_digest
 
 CONFIG = FitConfig(data=DataConfig(train="data/comments.csv"))
 
@@ -29,13 +29,13 @@ def message_of(function, *args):
     return str(caught.value)
 
 
-def make_run(directory, interrupted=None):
+def make_run(directory, interrupted=None, **training):
     """A directory that looks like a run."""
     directory = Path(directory)
     directory.mkdir(parents=True)
     for name in ("config.json", "model.weights.h5"):
         (directory / name).write_text("{}", encoding="utf-8")
-    training = {"training": {"interrupted": interrupted}}
+    training = {"training": {"interrupted": interrupted} | training}
     (directory / "metadata.json").write_text(json.dumps(training), encoding="utf-8")
     return directory
 
@@ -152,12 +152,23 @@ def test_resume_replaces_a_run_that_was_interrupted():
     make_run("run", {"epoch": 2, "step": 7})
     begin("run")
     check_place(with_(resume=True), "run")
-    assert "is already a run" in message_of(check_place, CONFIG, "run")
+    assert "Pass --resume to go on with it" in message_of(check_place, CONFIG, "run")
 
 
 def test_resume_of_a_run_that_is_complete_is_no_error():
     make_run("run")
     check_place(with_(resume=True), "run")
+
+
+def test_resume_takes_no_complete_run_of_other_settings_for_its_own():
+    make_run("run", settings=settings_digest(CONFIG))
+    check_place(with_(resume=True), "run")
+    other = with_(resume=True, train=TrainConfig(epochs=9))
+    assert message_of(check_place, other, "run") == (
+        "'run' is a complete run of other settings. Name another output, or pass --overwrite as "
+        "well, to replace it."
+    )
+    check_place(dataclasses.replace(other, overwrite=True), "run")
 
 
 @pytest.mark.parametrize(
@@ -187,6 +198,7 @@ def test_several_runs_need_a_directory_of_their_own(changes):
     )
     begin("runs")
     check_place(with_(**changes, resume=True), "runs")
+    assert "Pass --resume to go on with them" in message_of(check_place, with_(**changes), "runs")
 
 
 # Whether a run was interrupted

@@ -16,7 +16,7 @@ from kerasbert.run import Run
 from kerasbert.training.preparing import prepare
 from kerasbert.training.trackers import open_trackers
 from kerasbert.training.trainer import Trainer
-from kerasbert.training.unfinished import Unfinished
+from kerasbert.training.unfinished import Unfinished, settings_digest
 
 
 def fit_classifier(
@@ -93,6 +93,6 @@ def fit_classifier(
         running_precision=running_precision(config.train.precision, config.model.encoder),
         fit=json.loads(to_json(config)),
         report=report,
-        training=trainer.summary(),
+        training=trainer.summary() | {"settings": settings_digest(asked)},
         history=trainer.history.rows,
     )

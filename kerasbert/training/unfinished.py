@@ -6,7 +6,10 @@ one before it can.
 """
 
 import dataclasses
+import hashlib
+import json
 import os
+import re
 import shutil
 import time
 import warnings
@@ -26,6 +29,8 @@ SETTINGS = "settings.json"
 HISTORY = "history.csv"
 _ARRAYS, _VALUES = "arrays.safetensors", "values.json"
 _KEPT = 2
+# Names of what is removed when a training begins anew.
+_OURS = re.compile(r"\.?settings\.json|\.?history\.csv|\.?checkpoint-\d+(\.\d+)?|tensorboard")
 # What may differ between a run and its going on: where it is written, and what is watched.
 _FREE = ("output", "overwrite", "resume", "record", "keep_lora")
 _FREE_OF_TRAINING = ("cache", "cache_dir", "cache_limit")
@@ -78,7 +83,7 @@ class Unfinished:
             The last checkpoint that can be read; None to begin anew.
 
         Raises:
-            InputError: what is here is of another training.
+            InputError: what is here is of another training, or of none.
         """
         settings = {"fit": settings_of(config), "digests": digests}
         path = self.directory / SETTINGS
@@ -88,9 +93,13 @@ class Unfinished:
                 shutil.rmtree(half, ignore_errors=True)
             if (checkpoint := self._last()) is not None:
                 return checkpoint
+        self._check_ours()
         self.remove()
         self.directory.mkdir(parents=True)
-        path.write_text(json_text(settings), encoding="utf-8")
+        # At once, as a half of it would be in the way of going on.
+        beside = path.with_name(f".{path.name}")
+        beside.write_text(json_text(settings), encoding="utf-8")
+        beside.rename(path)
         return None
 
     def write(self, step: int, checkpoint: Checkpoint) -> None:
@@ -110,11 +119,12 @@ class Unfinished:
             (beside / _VALUES).write_text(json_text(checkpoint.values), encoding="utf-8")
             shutil.rmtree(place, ignore_errors=True)  # of the same step, before the epoch's end
             beside.rename(place)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:  # the latter on a full disk
             shutil.rmtree(beside, ignore_errors=True)
+            reason = getattr(error, "strerror", None) or error
             raise OSError(
-                f"The checkpoint {place} could not be written: {error.strerror or error}. Free "
-                "some space and go on with --resume."
+                f"The checkpoint {place} could not be written: {reason}. Free some space and go on "
+                "with --resume."
             ) from None
         for old in self._checkpoints()[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
@@ -122,6 +132,17 @@ class Unfinished:
     def remove(self) -> None:
         """Remove the directory."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _check_ours(self) -> None:
+        """Refuse to empty a directory that holds what no training has written."""
+        found = self.directory.iterdir() if self.directory.is_dir() else ()
+        strange = [path.name for path in found if not _OURS.fullmatch(path.name)]
+        if strange or self.directory.is_file():
+            raise InputError(
+                f"{str(self.directory)!r} is needed for checkpoints, and "
+                + (f"holds {min(strange)!r}. " if strange else "is a file. ")
+                + "Move it, or name another place."
+            )
 
     def _checkpoints(self) -> list[Path]:
         return sorted(self.directory.glob("checkpoint-*"))
@@ -190,6 +211,11 @@ def settings_of(config: FitConfig) -> dict[str, Any]:
         values["train"].pop(name)
     # As JSON has it, where there are no tuples.
     return _plain(values)
+
+
+def settings_digest(config: FitConfig) -> str:
+    """The same in one line, in hexadecimal."""
+    return hashlib.sha256(json.dumps(settings_of(config), sort_keys=True).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

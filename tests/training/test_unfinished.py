@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from kerasbert.config import DataConfig, FitConfig, ModelConfig
 from kerasbert.config_train import (
@@ -270,3 +271,32 @@ def test_a_checkpoint_is_due_after_so_many_minutes(monkeypatch):
     assert timer.is_due(3)
     timer.restart()
     assert not timer.is_due(4)
+
+
+def test_what_no_training_has_written_is_not_removed(tmp_path):
+    directory = tmp_path / "mine"
+    directory.mkdir()
+    (directory / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="holds 'thesis"):
+        Unfinished(directory).begin(FitConfig(), {})
+    assert (directory / "thesis.txt").read_text() == "years of work"
+
+
+def test_settings_of_which_the_writing_was_cut_off_are_not_in_the_way(tmp_path):
+    unfinished = Unfinished(tmp_path / "run.unfinished")
+    unfinished.directory.mkdir()
+    (unfinished.directory / ".settings.json").write_text('{"fit"')
+    assert unfinished.begin(FitConfig(resume=True), {}) is None
+    assert unfinished.is_of(FitConfig())
+
+
+def test_a_full_disk_as_safetensors_says_it(tmp_path, monkeypatch):
+    def fail(*_):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    unfinished = Unfinished(tmp_path / "run.unfinished")
+    unfinished.begin(FitConfig(), {})
+    monkeypatch.setattr("safetensors.numpy.save_file", fail)
+    with pytest.raises(OSError, match=r"No space left on device .* --resume"):
+        unfinished.write(1, Checkpoint({"a": np.zeros(1)}, {}))
+    assert not list(unfinished.directory.glob("*checkpoint*"))
