@@ -88,6 +88,7 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is no longer a number, memory is out, or a frozen weight moved.
+            KeyboardInterrupt: it is asked to stop before the first step.
         """
         self._trackers, plan = trackers, self.plan
         if checkpoint is not None:
@@ -111,6 +112,8 @@ class Trainer:
                 if phase.end <= self._progress.epoch and phase is not plan.phases[-1]:
                     continue
                 self._enter(phase)
+                if self._asked.is_asked and not self._progress.num_steps:
+                    raise KeyboardInterrupt  # nothing is learned yet that could be saved
                 while self._progress.epoch < phase.end and not self._is_over():
                     self._run_epoch()
                 if self._is_over():
