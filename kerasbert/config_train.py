@@ -113,6 +113,13 @@ class TrainConfig:
         check(self, "patience", self.patience is None or self.patience > 0, "be above 0")
         check_choice(self, "monitor", MONITORS)
         check_choice(self, "precision", PRECISIONS)
+        check(
+            self,
+            "gradient_accumulation",
+            self.gradient_accumulation == 1 or self.precision != "mixed_float16",
+            "be 1 with mixed_float16, which leaves out batches that overflow; mixed_bfloat16 "
+            "leaves out none",
+        )
         check(self, "cache_limit", 0 <= self.cache_limit < math.inf, "be 0 or above, and finite")
         check(self, "seed", 0 <= self.seed < 2**32, "be at least 0 and below 2^32")
 

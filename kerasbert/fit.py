@@ -10,7 +10,7 @@ from rich.console import Console
 from kerasbert import _cli, _runtime
 from kerasbert.config import FitConfig
 from kerasbert.data.dataset import Dataset, read_dataset
-from kerasbert.places import choose_output
+from kerasbert.places import SUMMARY, choose_output, unfinished_beside
 from kerasbert.training.trackers import check_trackers
 
 
@@ -20,6 +20,16 @@ def main(args: list[str]) -> None:
     config = _cli.parse(FitConfig, "fit", args)
     check_trackers(config.record)
     output = choose_output(config)
+    try:
+        _do(config, output, args, started)
+    except KeyboardInterrupt:
+        if not unfinished_beside(output).directory.exists():
+            raise
+        print("Interrupted. To go on: the same command with --resume.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _do(config: FitConfig, output: Path, args: list[str], started: float) -> None:
     if config.seeds or config.folds:
         _fit_repeatedly(output, config)
         print(f"saved {output} after {time.perf_counter() - started:.0f} s.")
@@ -64,7 +74,7 @@ def _fit_repeatedly(output: Path, config: FitConfig) -> None:
     """Train for each seed or fold, and print what the runs have in common."""
     _runtime.quiet()
     from kerasbert.metrics import report_table
-    from kerasbert.repeats import OUT_OF_FOLD, SUMMARY, fit_repeatedly
+    from kerasbert.repeats import OUT_OF_FOLD, fit_repeatedly
     from kerasbert.summary import summary_table
 
     summary = fit_repeatedly(output, config, console=Console(stderr=True))
@@ -90,8 +100,11 @@ def _find_learning_rate(output: Path, config: FitConfig, dataset: Dataset, args:
         f"{len(test.rates)} steps at {test.rates[0]:.0e} to {test.rates[-1]:.0e}: the loss was "
         f"lowest at {test.lowest:.1e}. Drawn in {picture}. Proposed:"
     )
-    again = shlex.join(arg for arg in args if arg != "--find-learning-rate")
-    print(f"  python -m kerasbert.fit {again} --learning-rate {test.proposal:g}")
+    done = ("--find-learning-rate", "--resume")
+    again = [arg for arg in args if arg.replace("_", "-") not in done]
+    if "--config" in "".join(again):  # which may ask for the test as well
+        again.append("--no-find-learning-rate")
+    print(f"  python -m kerasbert.fit {shlex.join(again)} --learning-rate {test.proposal:g}")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,13 @@ class History:
         row = dict.fromkeys(COLUMNS) | values
         self.rows.append(row)
         if self._file is not None:
-            self._writer.writerow(row)
+            try:
+                self._writer.writerow(row)
+            except OSError as error:
+                raise OSError(
+                    f"{self._file.name} could not be written: {error.strerror}. Free some space "
+                    "and go on with --resume."
+                ) from None
         return row
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ from kerasbert.errors import InputError
 from kerasbert.run_directory import METADATA, check_output, is_interrupted, is_run, read_json
 from kerasbert.training.unfinished import Unfinished, settings_digest
 
+# Of several runs, written when all are there.
+SUMMARY = "summary.json"
 _SUFFIX = ".unfinished"
 
 
@@ -67,7 +69,7 @@ def check_place(config: FitConfig, output: str | Path) -> None:
 
 def _check_place_of_several(config: FitConfig, output: Path) -> None:
     unfinished = unfinished_beside(output).directory
-    if config.resume and unfinished.exists():
+    if config.resume and (unfinished.exists() or (output / SUMMARY).is_file()):
         return
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         if unfinished.exists():

@@ -18,13 +18,13 @@ from kerasbert.data.folds import read_folds
 from kerasbert.inference import load
 from kerasbert.out_of_fold import out_of_fold_columns, out_of_fold_report, write_out_of_fold
 from kerasbert.output_files import written_file
-from kerasbert.places import unfinished_beside
+from kerasbert.places import SUMMARY, check_place, unfinished_beside
 from kerasbert.run_directory import json_text, sha256_of
 from kerasbert.runs import fit_to
 from kerasbert.summary import summarize
 from kerasbert.training.console import say
 
-SUMMARY, OUT_OF_FOLD = "summary.json", "out_of_fold.csv"
+OUT_OF_FOLD = "out_of_fold.csv"
 
 
 def fit_repeatedly(
@@ -50,6 +50,7 @@ def fit_repeatedly(
         KeyboardInterrupt: a run was interrupted, and is saved as such.
     """
     console, output = console or Console(quiet=True), Path(output)
+    check_place(config, output)
     unfinished = unfinished_beside(output)
     unfinished.begin(config, _digests(config.data))
     folds = [] if config.folds is None else read_folds(config.data, config.folds, config.train.seed)

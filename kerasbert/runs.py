@@ -8,7 +8,7 @@ from rich.console import Console
 from kerasbert import saving
 from kerasbert.config import FitConfig
 from kerasbert.data.dataset import Dataset
-from kerasbert.places import is_finished, unfinished_beside
+from kerasbert.places import check_place, is_finished, unfinished_beside
 from kerasbert.run import Run
 from kerasbert.run_directory import is_interrupted
 from kerasbert.training.fitting import fit_classifier
@@ -29,11 +29,15 @@ def fit_to(
     already is loaded when `config.resume` asks for it.
 
     Args:
-        output: the run's directory; see `kerasbert.places.check_place`.
+        output: the run's directory.
         config: what to do.
         dataset: examples to use, instead of reading the files that `config.data` names.
         console: where to show bars and numbers. Default: nothing is shown.
+
+    Raises:
+        InputError: the place is taken; or as `fit_classifier`, whose other errors are raised, too.
     """
+    check_place(config, output)
     output, unfinished = Path(output), unfinished_beside(output)
     logs = unfinished.directory / TENSORBOARD
     if is_finished(config, output):

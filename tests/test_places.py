@@ -44,6 +44,7 @@ def begin(directory, config=CONFIG):
     """What is left beside `directory` of a training that did not end."""
     unfinished = unfinished_beside(directory)
     unfinished.begin(config, {})
+    unfinished.close()
     unfinished.write(1, Checkpoint({"weight": np.ones(2, np.float32)}, {}))
     return unfinished.directory
 

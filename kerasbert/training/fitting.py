@@ -13,6 +13,7 @@ from kerasbert.metrics import build_report
 from kerasbert.models.lora import merge_lora
 from kerasbert.models.running import running_precision, training_precision
 from kerasbert.run import Run
+from kerasbert.training.console import say
 from kerasbert.training.preparing import prepare
 from kerasbert.training.trackers import open_trackers
 from kerasbert.training.trainer import Trainer
@@ -60,7 +61,12 @@ def fit_classifier(
         trainer = stack.enter_context(
             Trainer(prepared.model, config, data, unfinished=place, console=console)
         )
-        checkpoint = place.begin(asked, prepared.digests()) if place else None
+        checkpoint = None
+        if place is not None:
+            stack.callback(place.close)
+            checkpoint = place.begin(asked, prepared.digests())
+        if asked.resume and checkpoint is None:
+            say(console, "there is no checkpoint of these settings: beginning at the beginning")
         trackers = stack.enter_context(
             open_trackers(
                 config.record,

@@ -18,18 +18,17 @@ class Interruption:
 
 
 @contextlib.contextmanager
-def interruption(console: Console) -> Iterator[Interruption]:
+def interruption(console: Console, asked: Interruption) -> Iterator[None]:
     """Take the first Ctrl-C as a wish to stop after the step; the second one stops at once.
 
     Outside the main thread, where Python hears no signals, nothing is taken.
     """
-    asked = Interruption()
     is_ours = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
     if not is_ours:  # somebody else's handler stays
-        yield asked
+        yield
         return
 
     def handle(number, frame):
@@ -40,6 +39,6 @@ def interruption(console: Console) -> Iterator[Interruption]:
 
     signal.signal(signal.SIGINT, handle)
     try:
-        yield asked
+        yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -74,7 +74,7 @@ def _advice(batch_size: int, longest: int, accumulation: int) -> str:
         parts = next(d for d in range(2, batch_size + 1) if batch_size % d == 0)
         ways.append(
             f"--batch-size {batch_size // parts} --gradient-accumulation {accumulation * parts}, "
-            "which takes the same steps"
+            "which takes the same steps but for BatchNormalization"
         )
     if longest >= 2 * _SHORTEST:
         ways.append(f"--max-length {longest // 2}")

@@ -78,9 +78,13 @@ class RangeTest:
 
     @property
     def _lowest_step(self) -> int | None:
-        settled = min(_SETTLED, len(self.losses) // 2)
-        lowest = int(self.smoothed[settled:].argmin()) if len(self.losses) else 0
-        return settled + lowest if lowest else None
+        if len(self.losses) < 2 * _SETTLED:
+            return None
+        start = self.losses[:_SETTLED]
+        lowest = _SETTLED + int(self.smoothed[_SETTLED:].argmin())
+        # The smoothed loss varies by a quarter of what each does, so this is no accident.
+        fell = self.smoothed[lowest] < start.mean() - start.std(ddof=1)
+        return lowest if fell and self.rates[lowest] >= _MARGIN * self.rates[0] else None
 
 
 @keras.saving.register_keras_serializable("kerasbert")
@@ -130,7 +134,7 @@ def find_learning_rate(
     def on_step(loss: float, accuracy: float | None, seconds: float) -> bool:
         losses.append(loss)
         smoothed = smooth(losses)
-        is_broken = not smoothed[-1] <= _BROKEN * smoothed[:_SETTLED].max()  # or is no number
+        is_broken = not smoothed[-1] <= _BROKEN * np.mean(losses[:_SETTLED])  # or is no number
         return len(losses) == num_steps or is_broken
 
     with contextlib.ExitStack() as stack:

@@ -17,7 +17,7 @@ from kerasbert.models.running import build_forward, running_precision
 from kerasbert.scoring import score_taken
 from kerasbert.training.callbacks import FreezingProof, Steps
 from kerasbert.training.console import say
-from kerasbert.training.interruption import interruption
+from kerasbert.training.interruption import Interruption, interruption
 from kerasbert.training.memory import out_of_memory_explained
 from kerasbert.training.parts import Part, trained_part
 from kerasbert.training.phases import Phase
@@ -27,6 +27,9 @@ from kerasbert.training.recorder import Recorder
 from kerasbert.training.state import Progress, State
 from kerasbert.training.trackers import Trackers
 from kerasbert.training.unfinished import Checkpoint, CheckpointTimer, Unfinished
+
+# Seconds of training without a checkpoint that are worth one at the end.
+_WORTH_KEEPING = 60
 
 
 class Trainer:
@@ -67,6 +70,7 @@ class Trainer:
         self._state = State(model, config, self.plan)
         self._progress = Progress()
         self._timer: CheckpointTimer | None = None
+        self._asked = Interruption()
         self.history = History()
         self.part: Part | None = None
         self.findings: list[str] = []
@@ -88,7 +92,7 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is no longer a number, memory is out, or a frozen weight moved.
-            KeyboardInterrupt: it is asked to stop before the first step.
+            KeyboardInterrupt: Ctrl-C between two epochs, or a second one.
         """
         self._trackers, plan = trackers, self.plan
         if checkpoint is not None:
@@ -107,15 +111,14 @@ class Trainer:
             trackers=trackers,
             console=self._console,
         )
-        with interruption(self._console) as self._asked, self._recorder:
+        with self._recorder:
             for phase in plan.phases:
                 if phase.end <= self._progress.epoch and phase is not plan.phases[-1]:
                     continue
                 self._enter(phase)
-                if self._asked.is_asked and not self._progress.num_steps:
-                    raise KeyboardInterrupt  # nothing is learned yet that could be saved
                 while self._progress.epoch < phase.end and not self._is_over():
-                    self._run_epoch()
+                    with interruption(self._console, self._asked):
+                        self._run_epoch()
                 if self._is_over():
                     break
         self._settle()
@@ -252,6 +255,8 @@ class Trainer:
     def _settle(self) -> None:
         """Leave the model with the weights to be kept."""
         progress, train = self._progress, self._config.train
+        if self._timer is not None and self._timer.waited > _WORTH_KEEPING:
+            self._write_checkpoint(is_due=True)  # in case that the run cannot be saved
         if self._asked.is_asked and progress.epoch < self.plan.num_epochs:
             self.interrupted = {"epoch": progress.epoch + 1, "step": progress.num_steps}
         if progress.best_epoch and (self.interrupted or train.patience is not None):
@@ -264,11 +269,12 @@ class Trainer:
         else:
             self._state.use_averages()
 
-    def _write_checkpoint(self) -> None:
+    def _write_checkpoint(self, is_due: bool = False) -> None:
         """Write one where it is due, and where the training is about to be left."""
         if self._timer is None:
             return
-        if self._asked.is_asked or self._timer.is_due(self._progress.num_steps):
+        is_due = is_due or self._asked.is_asked
+        if is_due or self._timer.is_due(self._progress.num_steps):
             checkpoint = self._state.checkpoint(
                 self._progress, findings=self.findings, trackers=self._trackers.state()
             )

@@ -5,6 +5,7 @@ half of one. The last two are kept: where the newest cannot be read, after a pow
 one before it can.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,6 +17,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
@@ -28,9 +30,10 @@ from kerasbert.run_directory import json_text, read_json
 SETTINGS = "settings.json"
 HISTORY = "history.csv"
 _ARRAYS, _VALUES = "arrays.safetensors", "values.json"
+_LOCK = "lock"
 _KEPT = 2
 # Names of what is removed when a training begins anew.
-_OURS = re.compile(r"\.?settings\.json|\.?history\.csv|\.?checkpoint-\d+(\.\d+)?|tensorboard")
+_OURS = re.compile(r"lock|\.?settings\.json|\.?history\.csv|\.?checkpoint-\d+(\.\d+)?|tensorboard")
 # What may differ between a run and its going on: where it is written, and what is watched.
 _FREE = ("output", "overwrite", "resume", "record", "keep_lora")
 _FREE_OF_TRAINING = ("cache", "cache_dir", "cache_limit")
@@ -53,6 +56,7 @@ class Unfinished:
 
     def __init__(self, directory: str | Path):
         self.directory = Path(directory)
+        self._lock = filelock.FileLock(self.directory / _LOCK)
 
     @property
     def history(self) -> Path:
@@ -83,19 +87,21 @@ class Unfinished:
             The last checkpoint that can be read; None to begin anew.
 
         Raises:
-            InputError: what is here is of another training, or of none.
+            InputError: what is here is of another training, or of none; or another process is
+                training here. Until `close` or `remove` no other process can.
         """
         settings = {"fit": settings_of(config), "digests": digests}
         path = self.directory / SETTINGS
+        self._check_ours()
+        self._close_to_others()
         if config.resume and path.is_file():
             self._compare(read_json(path), settings)
             for half in self.directory.glob(".checkpoint-*"):
                 shutil.rmtree(half, ignore_errors=True)
             if (checkpoint := self._last()) is not None:
                 return checkpoint
-        self._check_ours()
         self.remove()
-        self.directory.mkdir(parents=True)
+        self._close_to_others()
         # At once, as a half of it would be in the way of going on.
         beside = path.with_name(f".{path.name}")
         beside.write_text(json_text(settings), encoding="utf-8")
@@ -130,8 +136,25 @@ class Unfinished:
             shutil.rmtree(old, ignore_errors=True)
 
     def remove(self) -> None:
-        """Remove the directory."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        """Remove what a training has written here, unless another process trains here now."""
+        if not self.directory.is_dir():
+            return
+        try:
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout:
+            return
+        self._lock.release(force=True)
+        for path in self.directory.iterdir():
+            if path.is_dir() and _OURS.fullmatch(path.name):
+                shutil.rmtree(path, ignore_errors=True)
+            elif _OURS.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what is not ours stays
+            self.directory.rmdir()
+
+    def close(self) -> None:
+        """Let another process train here."""
+        self._lock.release(force=True)
 
     def _check_ours(self) -> None:
         """Refuse to empty a directory that holds what no training has written."""
@@ -143,6 +166,16 @@ class Unfinished:
                 + (f"holds {min(strange)!r}. " if strange else "is a file. ")
                 + "Move it, or name another place."
             )
+
+    def _close_to_others(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout:
+            raise InputError(
+                f"Another process is training in {str(self.directory)!r} just now. Wait for it, or "
+                "name another --output."
+            ) from None
 
     def _checkpoints(self) -> list[Path]:
         return sorted(self.directory.glob("checkpoint-*"))
@@ -195,11 +228,16 @@ class CheckpointTimer:
         """A checkpoint was written."""
         self._started = time.monotonic()
 
+    @property
+    def waited(self) -> float:
+        """Seconds since the last one."""
+        return time.monotonic() - self._started
+
     def is_due(self, num_steps: int) -> bool:
         """Whether one is due after this step of the training."""
         if self._record.checkpoint_steps is not None:
             return num_steps % self._record.checkpoint_steps == 0
-        return time.monotonic() - self._started >= 60 * self._record.checkpoint_minutes
+        return self.waited >= 60 * self._record.checkpoint_minutes
 
 
 def settings_of(config: FitConfig) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import contextlib
 import signal
 import threading
 from io import StringIO
@@ -5,7 +6,14 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from kerasbert.training.interruption import interruption
+from kerasbert.training.interruption import Interruption, interruption
+
+
+@contextlib.contextmanager
+def asked_by(console):
+    asked = Interruption()
+    with interruption(console, asked):
+        yield asked
 
 
 @pytest.fixture(autouse=True)
@@ -21,13 +29,13 @@ def console():
 
 
 def test_nobody_asks(console):
-    with interruption(console) as asked:
+    with asked_by(console) as asked:
         assert not asked.is_asked
     assert console.file.getvalue() == ""
 
 
 def test_the_first_asks_and_the_second_stops_at_once(console):
-    with pytest.raises(KeyboardInterrupt), interruption(console) as asked:
+    with pytest.raises(KeyboardInterrupt), asked_by(console) as asked:
         signal.raise_signal(signal.SIGINT)
         assert asked.is_asked
         signal.raise_signal(signal.SIGINT)
@@ -39,7 +47,7 @@ def test_the_first_asks_and_the_second_stops_at_once(console):
 @pytest.mark.parametrize("error", [None, ValueError])
 def test_afterwards_a_signal_is_what_it_was(console, error):
     try:
-        with interruption(console):
+        with asked_by(console):
             assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
             if error:
                 raise error
@@ -50,9 +58,9 @@ def test_afterwards_a_signal_is_what_it_was(console, error):
 
 
 def test_each_training_is_asked_for_itself(console):
-    with interruption(console) as first:
+    with asked_by(console) as first:
         signal.raise_signal(signal.SIGINT)
-    with interruption(console) as second:
+    with asked_by(console) as second:
         assert (first.is_asked, second.is_asked) == (True, False)
 
 
@@ -60,7 +68,7 @@ def test_somebody_elses_handler_stays(console):
     heard = []
     signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
     handler = signal.getsignal(signal.SIGINT)
-    with interruption(console) as asked:
+    with asked_by(console) as asked:
         assert signal.getsignal(signal.SIGINT) is handler
         signal.raise_signal(signal.SIGINT)
         assert not asked.is_asked
@@ -70,7 +78,7 @@ def test_somebody_elses_handler_stays(console):
 
 def test_a_signal_that_is_ignored_stays_so(console):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with interruption(console) as asked:
+    with asked_by(console) as asked:
         signal.raise_signal(signal.SIGINT)
     assert not asked.is_asked
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -80,7 +88,7 @@ def test_another_thread_hears_no_signals(console):
     found = []
 
     def train():
-        with interruption(console) as asked:
+        with asked_by(console) as asked:
             found.extend((asked.is_asked, signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=train)

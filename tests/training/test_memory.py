@@ -59,7 +59,8 @@ def test_whatever_runs_out_of_memory(fails):
         fails()
     assert str(caught.value) == (
         "Out of memory in a batch of 64 texts of up to 512 pieces. Try --batch-size 32 "
-        "--gradient-accumulation 2, which takes the same steps, or --max-length 256."
+        "--gradient-accumulation 2, which takes the same steps but for BatchNormalization, or "
+        "--max-length 256."
     )
     assert caught.value.__cause__ is not None
 
@@ -83,9 +84,17 @@ def test_other_errors_stay_as_they_are(error):
 @pytest.mark.parametrize(
     ("sizes", "advice"),
     [
-        ((15, 12, 2), "Try --batch-size 5 --gradient-accumulation 6, which takes the same steps."),
+        (
+            (15, 12, 2),
+            "Try --batch-size 5 --gradient-accumulation 6, which takes the same steps but for "
+            "BatchNormalization.",
+        ),
         ((1, 300, 16), "Try --max-length 150."),
-        ((7, 4, 1), "Try --batch-size 1 --gradient-accumulation 7, which takes the same steps."),
+        (
+            (7, 4, 1),
+            "Try --batch-size 1 --gradient-accumulation 7, which takes the same steps but for "
+            "BatchNormalization.",
+        ),
         ((1, 4, 1), "Try --freeze-base."),
     ],
 )

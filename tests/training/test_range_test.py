@@ -33,9 +33,16 @@ def test_a_lucky_first_batch_is_passed_over():
     assert found.lowest > 1e-3
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_proposes_nothing(seed):
+    losses = 1 + 0.1 * np.random.default_rng(seed).normal(size=60)
+    with pytest.raises(InputError, match="The loss fell at no step size"):
+        RangeTest(np.logspace(-7, -1, 60), losses)
+
+
 def test_a_loss_that_only_rises_proposes_nothing():
     with pytest.raises(InputError, match="The loss fell at no step size"):
-        RangeTest(np.logspace(-5, 0, 10), np.arange(10.0) + 1)
+        RangeTest(np.logspace(-5, 0, 30), np.arange(30.0) + 1)
 
 
 @pytest.mark.parametrize("settings", [{"freeze_base": True}, {"head": "linear"}], ids=str)

@@ -188,7 +188,7 @@ def test_out_of_memory_is_one_sentence(toy_base, comments_csv, monkeypatch):
         fit(toy_config(toy_base(), comments_csv))
     assert str(caught.value) == (
         "Out of memory in a batch of 8 texts of up to 15 pieces. Try --batch-size 4 "
-        "--gradient-accumulation 2, which takes the same steps."
+        "--gradient-accumulation 2, which takes the same steps but for BatchNormalization."
     )
 
 

@@ -51,6 +51,7 @@ def message_of(function, *args):
 def begun(tmp_path):
     unfinished = Unfinished(tmp_path / "run.unfinished")
     assert unfinished.begin(CONFIG, DIGESTS) is None
+    unfinished.close()  # as when its process has ended
     return unfinished
 
 
@@ -59,7 +60,25 @@ def numbered(number):
 
 
 def names(unfinished):
-    return sorted(path.name for path in unfinished.directory.iterdir())
+    return sorted(path.name for path in unfinished.directory.iterdir() if path.name != "lock")
+
+
+# One process at a time
+
+
+@pytest.mark.parametrize("config", [CONFIG, resuming()], ids=["anew", "resuming"])
+def test_another_process_is_not_disturbed(begun, config):
+    assert begun.begin(resuming(), DIGESTS) is None
+    begun.write(1, numbered(1))
+    other = Unfinished(begun.directory)
+    assert message_of(other.begin, config, DIGESTS) == (
+        f"Another process is training in {str(begun.directory)!r} just now. Wait for it, or name "
+        "another --output."
+    )
+    other.remove()
+    assert names(begun) == ["checkpoint-0000000001", "settings.json"]
+    begun.close()
+    assert other.begin(resuming(), DIGESTS).values == {"number": 1}
 
 
 # There and back
