@@ -4,6 +4,7 @@ They lie side by side in one directory, each a run of its own, with `summary.jso
 there, and for folds `out_of_fold.csv`.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,8 +52,15 @@ def fit_repeatedly(
     """
     console, output = console or Console(quiet=True), Path(output)
     check_place(config, output)
-    unfinished = unfinished_beside(output)
-    unfinished.begin(config, _digests(config.data))
+    with contextlib.closing(unfinished_beside(output)) as unfinished:
+        unfinished.begin(config, _digests(config.data))
+        summary = _fit_all(output, config, console)
+    unfinished.remove()
+    return summary
+
+
+def _fit_all(output: Path, config: FitConfig, console: Console) -> dict[str, Any]:
+    """Train what is not trained yet, and write what all have in common."""
     folds = [] if config.folds is None else read_folds(config.data, config.folds, config.train.seed)
     if folds:
         out_of_fold_columns(folds[0].dataset.labels)  # refuses names before anything is trained
@@ -78,7 +86,6 @@ def fit_repeatedly(
         summary["out_of_fold"] = out_of_fold_report(folds, outputs, labels=labels)
     with written_file(output / SUMMARY) as file:
         file.write(json_text(summary))
-    unfinished.remove()
     return summary
 
 

@@ -34,6 +34,9 @@ _MOMENTUM = 0.9
 _SETTLED = 10
 # A smoothed loss so many times those of the start is worse than not training.
 _BROKEN = 1.5
+# A fall by so many standard deviations of a batch's loss is none of chance: the start varies by 0.4
+# of them, the smoothed loss by 0.23, and the lowest of 100 of those is 0.5 below their mean.
+_FALL = 1.5
 # The proposal is so many times smaller than the rate of the lowest loss, where the loss is about to
 # rise: in a training all steps near the peak are as large.
 _MARGIN = 10
@@ -80,10 +83,12 @@ class RangeTest:
     def _lowest_step(self) -> int | None:
         if len(self.losses) < 2 * _SETTLED:
             return None
-        start = self.losses[:_SETTLED]
         lowest = _SETTLED + int(self.smoothed[_SETTLED:].argmin())
-        # The smoothed loss varies by a quarter of what each does, so this is no accident.
-        fell = self.smoothed[lowest] < start.mean() - start.std(ddof=1)
+        # By medians, so that one odd batch does not count.
+        start = float(np.median(self.losses[:_SETTLED]))
+        jumps = np.abs(np.diff(self.losses[:lowest]))
+        spread = 1.48 * float(np.median(jumps)) / math.sqrt(2)  # the standard deviation of a batch
+        fell = self.smoothed[lowest] < start - _FALL * spread
         return lowest if fell and self.rates[lowest] >= _MARGIN * self.rates[0] else None
 
 

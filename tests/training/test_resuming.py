@@ -129,7 +129,7 @@ def test_ctrl_c_saves_what_is_best_and_the_run_goes_on(
     assert json.loads((output / "metadata.json").read_text())["training"] == stopped.training
     assert load(output).run.training["interrupted"] == {"epoch": 2, "step": 6}
     assert len(stopped.history) == 7  # six steps and an epoch
-    with pytest.raises(InputError, match="is already a run"):
+    with pytest.raises(InputError, match=r"was begun in .* Pass --resume"):
         fit_to(output, toy_config(toy_base(), comments_csv, epochs=3, head="linear"))
 
     again = toy_config(

@@ -51,7 +51,8 @@ def test_the_history_has_a_row_per_step_and_per_epoch(toy_base, comments_csv):
     assert first["loss"] == pytest.approx(np.mean([row["loss"] for row in steps[:4]]))
     assert second["accuracy"] == pytest.approx(np.mean([row["accuracy"] for row in steps[4:]]))
     assert set(run.training) == {
-        *("epochs", "steps", "num_trained", "best_epoch", "monitor", "findings", "interrupted")
+        *("epochs", "steps", "num_trained", "best_epoch", "monitor", "findings", "interrupted"),
+        "settings",
     }
 
 
