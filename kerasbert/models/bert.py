@@ -20,7 +20,12 @@ from kerasbert.models.stored_by_name import Dense, Embedding, LayerNormalization
 
 # Added to the scores of padding: nothing after the softmax, and a number in float16.
 _MASKED = -30_000.0
-_NORMAL = keras.initializers.TruncatedNormal(stddev=0.02)
+
+
+def _normal() -> keras.initializers.Initializer:
+    # One for each layer: an initializer draws its seed when it is made, and the same weights from
+    # then on.
+    return keras.initializers.TruncatedNormal(stddev=0.02)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -36,7 +41,7 @@ class Embeddings(layers.Layer):
         self.config = config
 
         def table(rows, name):
-            return Embedding(rows, config.hidden_size, _NORMAL, dtype="float32", name=name)
+            return Embedding(rows, config.hidden_size, _normal(), dtype="float32", name=name)
 
         self.word = table(config.vocab_size, "word")
         self.position = table(config.num_positions, "position")
@@ -72,7 +77,7 @@ class Block(layers.Layer):
         self.config = config
 
         def dense(units, name, activation=None):
-            options = {"kernel_initializer": _NORMAL, "lora_rank": lora_rank or None}
+            options = {"kernel_initializer": _normal(), "lora_rank": lora_rank or None}
             return Dense(units, activation, dtype=products, name=name, **options)
 
         def dropout(rate):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 from transformers import AutoConfig
@@ -250,3 +251,14 @@ def test_config_there_and_back():
     again = BertEncoder.from_config(encoder.get_config())
     assert bert_config(again.encoder_config) == bert_config(encoder.encoder_config)
     assert again.dtype_policy.name == "mixed_bfloat16"
+
+
+def test_random_weights_follow_the_seed_and_differ_by_layer():
+    def kernels():
+        keras.utils.set_random_seed(3)
+        encoder = BertEncoder(encoder_config("bert"))
+        return [np.array(block.output_dense.kernel) for block in encoder.stack]
+
+    first, again = kernels(), kernels()
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first[0], first[1])

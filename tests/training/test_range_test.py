@@ -45,11 +45,13 @@ def test_a_loss_that_only_rises_proposes_nothing():
         RangeTest(np.logspace(-5, 0, 30), np.arange(30.0) + 1)
 
 
-@pytest.mark.parametrize("settings", [{"freeze_base": True}, {"head": "linear"}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{"freeze_base": True, "max_steps": 100}, {"max_steps": 40}], ids=str
+)
 def test_what_it_finds_can_be_trained_with(settings, toy_base, comments_csv):
-    config = toy_config(toy_base(), comments_csv, pooling="mean", max_steps=40, **settings)
+    config = toy_config(toy_base(), comments_csv, pooling="mean", head="linear", **settings)
     found = find_learning_rate(config, read_dataset(config.data, 0))
-    assert len(found.rates) == len(found.losses) == len(found.smoothed) <= 40
+    assert len(found.rates) == len(found.losses) == len(found.smoothed) <= settings["max_steps"]
     assert (np.diff(found.rates) > 0).all()
     assert found.rates[0] < found.proposal < found.rates[-1]
     assert found.lowest in found.rates

@@ -53,11 +53,15 @@ def assert_equal(arrays, others):
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_from_a_checkpoint_the_training_goes_on_bit_for_bit(precision, tmp_path):
+    accumulation = 1 if precision == "mixed_float16" else 2
     config = dataclasses.replace(
-        CONFIG, train=dataclasses.replace(CONFIG.train, precision=precision)
+        CONFIG,
+        train=dataclasses.replace(
+            CONFIG.train, precision=precision, gradient_accumulation=accumulation
+        ),
     )
     model, state = make(config)
-    train(model, state, 3)  # in the middle of a step
+    train(model, state, 3)  # in the middle of a step, where batches are accumulated
     state.keep_best()
     progress = Progress(epoch=1, step=1, num_steps=1, losses=0.1 + 0.2, best_epoch=1)
     unfinished = Unfinished(tmp_path / "run.unfinished")
