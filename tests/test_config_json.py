@@ -59,7 +59,7 @@ CHANGED = FitConfig(
         head_learning_rate=2e-3,
         patience=4,
         monitor="val_macro_f1",
-        precision="mixed_float16",
+        precision="mixed_bfloat16",
         bucket=False,
         cache=False,
         cache_dir="features",
@@ -84,10 +84,11 @@ CHANGED = FitConfig(
     overwrite=True,
     resume=True,
     seeds=(3, 4),
-    find_learning_rate=True,
+    find_learning_rate=False,
 )
 # What does not go together with the above.
 OTHERWISE = FitConfig(
+    find_learning_rate=True,
     model=ModelConfig(lora_rank=8),
     train=TrainConfig(unfreeze_from=2, gradual=True),
     keep_lora=True,

@@ -16,7 +16,7 @@ from tests.conftest import comments, toy_config
 
 
 def test_a_run_of_several_seeds_is_the_run_of_that_seed(toy_base, comments_csv, tmp_path):
-    settings = {"head": "linear", "test": comments_csv}
+    settings = {"freeze_base": True, "test": comments_csv}
     config = toy_config(toy_base(), comments_csv, seeds=(0, 3), **settings)
     summary = fit_repeatedly(tmp_path / "runs", config)
     alone = fit_to(tmp_path / "alone", toy_config(toy_base(), comments_csv, seed=3, **settings))

@@ -88,12 +88,6 @@ def test_patience_stops_and_keeps_the_best_epoch(toy_base, comments_csv, monkeyp
     assert "kept: the weights after epoch 2, with the best val_loss, 1.0000" in shown
 
 
-def test_without_patience_the_last_weights_are_kept(toy_base, comments_csv):
-    run, shown = fit(toy_config(toy_base(), comments_csv, epochs=2))
-    assert run.training["epochs"] == 2
-    assert "kept:" not in shown
-
-
 def test_what_has_no_value_cannot_be_watched(toy_base, comments_csv):
     with pytest.raises(InputError, match="--monitor val_pearson has no value for binary"):
         fit(toy_config(toy_base(), comments_csv, monitor="val_pearson"))
