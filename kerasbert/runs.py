@@ -1,5 +1,6 @@
 """One run from a config to its directory, with checkpoints beside it while it is unfinished."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from kerasbert.places import check_place, is_finished, unfinished_beside
 from kerasbert.run import Run
 from kerasbert.run_directory import is_interrupted
 from kerasbert.training.fitting import fit_classifier
+from kerasbert.training.unfinished import Unfinished
 
 TENSORBOARD = "tensorboard"  # where `open_trackers` has its logs
 
@@ -43,12 +45,10 @@ def fit_to(
     if is_finished(config, output):
         run = saving.load_run(output)
     else:
-        try:
+        with contextlib.ExitStack() as if_it_fails:
+            if_it_fails.callback(_remove_if_useless, unfinished)
             run = fit_classifier(config, dataset, unfinished=unfinished.directory, console=console)
-        except BaseException:  # whatever ended it: without a checkpoint nothing can go on
-            if not unfinished.has_checkpoints:
-                unfinished.remove()
-            raise
+            if_it_fails.pop_all()
         may_replace = config.overwrite or (config.resume and is_interrupted(output))
         saving.save(output, run, overwrite=may_replace)
     if logs.is_dir():
@@ -56,3 +56,9 @@ def fit_to(
     if not run.training.get("interrupted"):
         unfinished.remove()
     return run
+
+
+def _remove_if_useless(unfinished: Unfinished) -> None:
+    """Without a checkpoint nothing can go on."""
+    if not unfinished.has_checkpoints:
+        unfinished.remove()

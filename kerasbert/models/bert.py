@@ -15,7 +15,7 @@ from transformers import PretrainedConfig
 
 from kerasbert.models.bert_config import ACTIVATIONS, BertConfig, bert_config
 from kerasbert.models.checkpoints import named_tensors, read_checkpoint
-from kerasbert.models.encoder import Encoder
+from kerasbert.models.encoder import Encoder, assign_stored
 from kerasbert.models.stored_by_name import Dense, Embedding, LayerNormalization, to_float32
 
 # Added to the scores of padding: nothing after the softmax, and a number in float16.
@@ -248,14 +248,7 @@ class BertEncoder(Encoder):
         if not matrices and "lora/block_1/query_key_value/a" in store:
             raise ValueError("it holds LoRA's matrices, which the config's lora_rank=0 leaves out")
         for name, matrix in matrices.items():
-            if name not in store:
-                raise ValueError(f"LoRA's matrix {name!r} is missing")
-            if store[name].shape != matrix.shape:
-                raise ValueError(
-                    f"LoRA's matrix {name!r} has the shape {store[name].shape}, expected "
-                    f"{tuple(matrix.shape)}"
-                )
-            matrix.assign(store[name][...])
+            assign_stored(matrix, store, name, "LoRA's matrix")
 
     def _lora_matrices(self) -> dict[str, keras.Variable]:
         """LoRA's matrices by the names they are stored under."""

@@ -176,6 +176,17 @@ class Encoder(keras.layers.Layer, abc.ABC):
         return cls(encoder_config_from_dict(config.pop("encoder_config")), **config)
 
 
+def assign_stored(variable: keras.Variable, store, name: str, what: str) -> None:
+    """Set a variable to what a weights file has under a name; a `ValueError` says why it cannot."""
+    if name not in store:
+        raise ValueError(f"{what} {name!r} is missing")
+    if store[name].shape != variable.shape:
+        raise ValueError(
+            f"{what} {name!r} has the shape {store[name].shape}, expected {tuple(variable.shape)}"
+        )
+    variable.assign(store[name][...])
+
+
 def _check_family(family: str | None) -> None:
     if family not in FAMILIES:
         raise InputError(

@@ -20,7 +20,7 @@ from transformers import PretrainedConfig, TFAutoModel
 from transformers.modeling_tf_pytorch_utils import load_pytorch_state_dict_in_tf2_model
 
 from kerasbert.errors import InputError
-from kerasbert.models.encoder import Encoder
+from kerasbert.models.encoder import Encoder, assign_stored
 
 # Weights are named embeddings/..., ..._._N/... and pooler/... in all families.
 _BLOCK = re.compile(r"/(?:layer|h|albert_layer_groups)_\._(\d+)/")
@@ -93,14 +93,7 @@ class TransformerEncoder(Encoder):
 
     def load_own_variables(self, store):
         for name, variable in self._by_name.items():
-            if name not in store:
-                raise ValueError(f"the encoder's weight {name!r} is missing")
-            if store[name].shape != variable.shape:
-                raise ValueError(
-                    f"the encoder's weight {name!r} has the shape {store[name].shape}, "
-                    f"expected {tuple(variable.shape)}"
-                )
-            variable.assign(np.asarray(store[name]))
+            assign_stored(variable, store, name, "the encoder's weight")
 
     def _adopt(self, weight, name: str) -> keras.Variable:
         # Under mixed precision tf_keras wraps its variables in ones that cast when read.

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -14,7 +15,8 @@ from kerasbert.models.lora import merge_lora
 from kerasbert.models.running import running_precision, training_precision
 from kerasbert.run import Run
 from kerasbert.training.console import say
-from kerasbert.training.preparing import prepare
+from kerasbert.training.parts import Part
+from kerasbert.training.preparing import Prepared, prepare
 from kerasbert.training.trackers import open_trackers
 from kerasbert.training.trainer import Trainer
 from kerasbert.training.unfinished import Unfinished, settings_digest
@@ -76,16 +78,7 @@ def fit_classifier(
             )
         )
         trainer.train(checkpoint, trackers)
-        report = {
-            "validation": build_report(
-                data.labels, data.validation_targets, trainer.part.outputs(data.validation_tokens)
-            )
-        }
-        if dataset.test is not None:
-            test_tokens = prepared.tokenizer(dataset.test.texts, dataset.test.pairs)
-            report["test"] = build_report(
-                data.labels, data.labels.encode(dataset.test), trainer.part.outputs(test_tokens)
-            )
+        report = _report(trainer.part, prepared, dataset)
         trackers.report(report)
     model, model_config = prepared.model, config.model
     if not config.keep_lora:
@@ -102,3 +95,14 @@ def fit_classifier(
         training=trainer.summary() | {"settings": settings_digest(asked)},
         history=trainer.history.rows,
     )
+
+
+def _report(part: Part, prepared: Prepared, dataset: Dataset) -> dict[str, Any]:
+    """The numbers of the trained model on the validation examples and, if there are, the test's."""
+    data = prepared.data
+    outputs = part.outputs(data.validation_tokens)
+    report = {"validation": build_report(data.labels, data.validation_targets, outputs)}
+    if dataset.test is not None:
+        outputs = part.outputs(prepared.tokenizer(dataset.test.texts, dataset.test.pairs))
+        report["test"] = build_report(data.labels, data.labels.encode(dataset.test), outputs)
+    return report
