@@ -212,6 +212,11 @@ class BertEncoder(Encoder):
         blocks |= {f"block {n}": block.weights for n, block in enumerate(self.stack, start=1)}
         return blocks | ({"top": self.pooler_dense.weights} if self.pooler_dense else {})
 
+    @property
+    def pretrained_weights(self) -> list[keras.Variable]:
+        matrices = {id(matrix) for matrix in self._lora_matrices().values()}
+        return [variable for variable in self.weights if id(variable) not in matrices]
+
     def corrected_layers(self) -> dict[str, Dense]:
         return {
             f"{block.name}/{layer.name}": layer
@@ -223,11 +228,11 @@ class BertEncoder(Encoder):
     def freeze(self, *, base: bool = False, layers: int = 0, embeddings: bool = False) -> None:
         super().freeze(base=base, layers=layers, embeddings=embeddings)
         if self.lora_rank:
-            matrices = {id(matrix) for matrix in self._lora_matrices().values()}
-            for layer in (self.embeddings, *self.stack):
-                for variable in layer.weights:
-                    if id(variable) not in matrices:
-                        variable.trainable = False
+            pooler = [] if self.pooler_dense is None else self.pooler_dense.weights
+            learned = {id(variable) for variable in pooler}
+            for variable in self.pretrained_weights:
+                if id(variable) not in learned:
+                    variable.trainable = False
 
     def load_pretrained(self, directory: Path) -> None:
         self.left_out = read_checkpoint(directory, self)

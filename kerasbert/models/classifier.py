@@ -8,18 +8,23 @@ from transformers import PretrainedConfig
 
 from kerasbert.config import ModelConfig
 from kerasbert.errors import InputError
-from kerasbert.models.base import find_base, read_encoder_config
+from kerasbert.models.base import read_encoder_config
 from kerasbert.models.bert import BertEncoder
 from kerasbert.models.bert_config import bert_config
 from kerasbert.models.encoder import Encoder
 from kerasbert.models.heads import build_head
 from kerasbert.models.pooling import Pooling
+from kerasbert.models.pretrained import Bases
 from kerasbert.models.pretrained_head import load_pretrained_head
 from kerasbert.models.resolving import resolve_model_config
 
 
 def build_classifier(
-    config: ModelConfig, *, encoder_config: PretrainedConfig | None = None, dtype=None
+    config: ModelConfig,
+    *,
+    encoder_config: PretrainedConfig | None = None,
+    dtype=None,
+    bases: Bases | None = None,
 ) -> keras.Model:
     """Build a classifier over a pretrained base.
 
@@ -29,6 +34,7 @@ def build_classifier(
             `config.base` and reading its weights.
         dtype: precision policy, such as `"mixed_bfloat16"`; `"bfloat16"` keeps the encoder's
             kernels in it, for a model that is only run. Default: Keras's global one.
+        bases: takes the pretrained weights from memory where it has read them before.
 
     Returns:
         A functional `keras.Model` from a dict of `input_ids`, `attention_mask` (and
@@ -46,7 +52,8 @@ def build_classifier(
     """
     directory = None
     if encoder_config is None:
-        directory = find_base(config.base)
+        bases = bases or Bases(keep=False)
+        directory = bases.find(config.base)
         encoder_config = read_encoder_config(directory)
     config = resolve_model_config(config, encoder_config, directory)
     dtype = dtype or keras.config.dtype_policy()
@@ -57,7 +64,7 @@ def build_classifier(
         encoder_config, pooler=config.pooling == "pooler", dtype=dtype, name="encoder", **options
     )
     if directory is not None:
-        encoder.load_pretrained(directory)
+        bases.load(encoder, directory)
     encoder.freeze(
         base=config.freeze_base, layers=config.freeze_layers, embeddings=config.freeze_embeddings
     )

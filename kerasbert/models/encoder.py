@@ -135,6 +135,11 @@ class Encoder(keras.layers.Layer, abc.ABC):
         return {}
 
     @property
+    def pretrained_weights(self) -> list[keras.Variable]:
+        """The weights that `load_pretrained` sets."""
+        return self.weights
+
+    @property
     def input_names(self) -> list[str]:
         """Names of the tensors the encoder reads."""
         segments = ["token_type_ids"] if self.facts.has_segments else []

@@ -15,9 +15,10 @@ import time
 import uuid
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import filelock
 import numpy as np
 
 from kerasbert.errors import InputWarning
@@ -60,9 +61,15 @@ class FeatureStore:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _ABANDONED:
                     shutil.rmtree(path, ignore_errors=True)
-        for path in sorted(directory.glob("shard-*")):
-            if (shard := _open_shard(path)) is not None:
-                self.shards.append(shard)
+        self._read: set[str] = set()
+        self._read_new()
+
+    @contextlib.contextmanager
+    def updated(self) -> Iterator[None]:
+        """While no other process adds to the directory, and with what others have added."""
+        with filelock.FileLock(self.directory / "lock"):
+            self._read_new()
+            yield
 
     def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As the function `find`, in this store's shards."""
@@ -89,6 +96,7 @@ class FeatureStore:
                 sums[name] = _checksum(beside / name)
             (beside / "sums.json").write_text(json_text(sums), encoding="utf-8")
             place = beside.rename(self.directory / f"shard-{beside.name[1:]}")
+            self._read.add(place.name)
             shard = _open_shard(place) or shard
         except OSError as error:
             shutil.rmtree(beside, ignore_errors=True)
@@ -100,6 +108,12 @@ class FeatureStore:
                 stacklevel=2,
             )
         self.shards.append(shard)
+
+    def _read_new(self) -> None:
+        for path in sorted(self.directory.glob("shard-*")):
+            if path.name not in self._read and (shard := _open_shard(path)) is not None:
+                self.shards.append(shard)
+                self._read.add(path.name)
 
     def close(self) -> None:
         """Give up the memory, and a directory that was to be removed."""

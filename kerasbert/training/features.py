@@ -60,7 +60,7 @@ class FeatureCache:
         self._limit = limit
         self._forward: Callable | None = None
         self._names: list[str] = []
-        self._asked: tuple[Tokens, tuple] | None = None
+        self._asked: list[tuple[Tokens, tuple]] = []
         self.num_encoded = self.num_found = 0
 
     def source(
@@ -74,12 +74,17 @@ class FeatureCache:
         """
         keys, first, inverse = self._distinct(tokens)
         shards, shard_of, text_in = self._find(keys)
-        is_missing = shard_of == -1
-        self.num_found += int((~is_missing).sum())
-        self.num_encoded += int(is_missing.sum())
-        if is_missing.any():
-            self._encode(tokens, first[is_missing], keys[is_missing], on_progress)
+        num_encoded = 0
+        if (shard_of == -1).any():
+            # One process encodes; others, which perhaps need the same texts, wait for it.
+            with self._stores[0].updated():
+                is_missing = self._find(keys)[1] == -1
+                num_encoded = int(is_missing.sum())
+                if num_encoded:
+                    self._encode(tokens, first[is_missing], keys[is_missing], on_progress)
             shards, shard_of, text_in = self._find(keys)
+        self.num_encoded += num_encoded
+        self.num_found += len(keys) - num_encoded
         return self._source(tokens, shards, shard_of[inverse], text_in[inverse])
 
     def missing_bytes(self, tokens: Tokens) -> int:
@@ -92,13 +97,16 @@ class FeatureCache:
         """Give up the memory, and what was not to be kept."""
         for store in self._stores:
             store.close()
+        self._asked.clear()
 
     def _distinct(self, tokens: Tokens) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Keys of the distinct texts, where each comes first, and which of them each text is."""
-        if self._asked is None or self._asked[0] is not tokens:  # asked twice in a row
-            distinct = np.unique(text_keys(tokens), return_index=True, return_inverse=True)
-            self._asked = tokens, distinct
-        return self._asked[1]
+        for known, distinct in self._asked:  # the same texts are asked for several times
+            if known is tokens:
+                return distinct
+        distinct = np.unique(text_keys(tokens), return_index=True, return_inverse=True)
+        self._asked.append((tokens, distinct))
+        return distinct
 
     def _find(self, keys: np.ndarray) -> tuple[list[Shard], np.ndarray, np.ndarray]:
         """All shards, the one that has each key (-1 for none), and the text's number in it."""

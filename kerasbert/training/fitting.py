@@ -17,6 +17,7 @@ from kerasbert.run import Run
 from kerasbert.training.console import say
 from kerasbert.training.parts import Part
 from kerasbert.training.preparing import Prepared, prepare
+from kerasbert.training.shared import Shared
 from kerasbert.training.trackers import open_trackers
 from kerasbert.training.trainer import Trainer
 from kerasbert.training.unfinished import Unfinished, settings_digest
@@ -27,6 +28,7 @@ def fit_classifier(
     dataset: Dataset | None = None,
     *,
     unfinished: str | Path | None = None,
+    shared: Shared | None = None,
     console: Console | None = None,
 ) -> Run:
     """Train a classifier and score it.
@@ -38,6 +40,8 @@ def fit_classifier(
         unfinished: directory for checkpoints and for the history while it grows. With
             `config.resume` the training goes on from the last checkpoint there. Whoever has saved
             the run removes it. Default: no checkpoints.
+        shared: what several trainings in this process have in common, so that it is done once.
+            The numbers are the same without it.
         console: where to show what is frozen, bars and numbers. Default: nothing is shown.
 
     Returns:
@@ -56,12 +60,13 @@ def fit_classifier(
     """
     console = console or Console(quiet=True)
     dataset = dataset or read_dataset(config.data, config.train.seed)
-    prepared = prepare(config, dataset, console)
+    shared = shared or Shared(keep=False)
+    prepared = prepare(config, dataset, console, shared)
     asked, config, data = config, prepared.config, prepared.data
     place = None if unfinished is None else Unfinished(unfinished)
     with contextlib.ExitStack() as stack:
         trainer = stack.enter_context(
-            Trainer(prepared.model, config, data, unfinished=place, console=console)
+            Trainer(prepared.model, config, data, shared=shared, unfinished=place, console=console)
         )
         checkpoint = None
         if place is not None:

@@ -15,6 +15,7 @@ from kerasbert.models.running import Forward, build_forward, running_copy
 from kerasbert.scoring import score
 from kerasbert.training.console import encoding_bar, say
 from kerasbert.training.features import FeatureCache, cache_directory, fits
+from kerasbert.training.shared import Shared
 from kerasbert.training.stages import Stage, frozen_stage
 
 
@@ -64,9 +65,17 @@ class WholeModel(Part):
 class AboveFrozen(Part):
     """What stands on frozen blocks, reading what they make of the texts."""
 
-    def __init__(self, stage: Stage, whole: WholeModel, cache: FeatureCache, console: Console):
+    def __init__(
+        self,
+        stage: Stage,
+        whole: WholeModel,
+        cache: FeatureCache,
+        shared: Shared,
+        console: Console,
+    ):
         self.trained = stage.rest
-        self._stage, self._whole, self._cache, self._console = stage, whole, cache, console
+        self._stage, self._whole, self._console = stage, whole, console
+        self._cache, self._shared = cache, shared
         self._sources: list[tuple[Tokens, Source]] = []
 
     def source(self, tokens: Tokens) -> Source:
@@ -100,7 +109,7 @@ class AboveFrozen(Part):
         return np.concatenate([forward(source.take(indices)) for indices in batches])
 
     def close(self) -> None:
-        self._cache.close()
+        self._shared.close_cache(self._cache)
 
 
 def trained_part(
@@ -111,6 +120,7 @@ def trained_part(
     tokens: Tokens,
     console: Console,
     *,
+    shared: Shared,
     num_epochs: int,
 ) -> Part:
     """Cut a classifier where its frozen part ends, if what that makes of the texts can be kept.
@@ -122,6 +132,7 @@ def trained_part(
         precision: under which the model runs where it is not trained.
         tokens: the texts to train on.
         console: where it is said what is kept.
+        shared: what other trainings in this process may have kept.
         num_epochs: how often the features would be read.
     """
     whole = WholeModel(model, config, precision)
@@ -130,7 +141,7 @@ def trained_part(
         return whole  # what is read once need not be written
     parent = cache_directory(train.cache_dir) if train.cache else None
     limit = int(train.cache_limit * 1e9)
-    cache = FeatureCache(stage, parent, limit)
+    cache = shared.open_cache(stage, parent, limit)
     needed = cache.missing_bytes(tokens)
     has_room = fits(needed, parent, limit)
     if stage.has_row_per_piece:
@@ -140,7 +151,7 @@ def trained_part(
             "kept already: " + ("kept" if has_room else "too much, computed in each epoch"),
         )
         if not has_room:
-            cache.close()
+            shared.close_cache(cache)
             return whole
     elif parent is not None and not has_room:
         say(
@@ -148,4 +159,4 @@ def trained_part(
             f"the features weigh {needed / 1e9:.2f} GB, more than --cache-limit or the disk "
             "allows: kept for this run only",
         )
-    return AboveFrozen(stage, whole, cache, console)
+    return AboveFrozen(stage, whole, cache, shared, console)

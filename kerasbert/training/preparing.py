@@ -13,13 +13,14 @@ from kerasbert.data.dataset import Dataset
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer, Tokens
 from kerasbert.errors import InputError
-from kerasbert.models.base import find_base, read_encoder_config
+from kerasbert.models.base import read_encoder_config
 from kerasbert.models.classifier import build_classifier, freezing_table
 from kerasbert.models.optimization import default_learning_rate
 from kerasbert.models.pretrained_head import pretrained_label_order
 from kerasbert.models.resolving import resolve_model_config
 from kerasbert.models.running import running_precision, training_precision
 from kerasbert.training.console import say
+from kerasbert.training.shared import Shared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,19 +76,20 @@ class Prepared:
         return {"data": self.data.digest(), "base": weights.hexdigest()}
 
 
-def prepare(config: FitConfig, dataset: Dataset, console: Console) -> Prepared:
+def prepare(config: FitConfig, dataset: Dataset, console: Console, shared: Shared) -> Prepared:
     """Build the model and cut the texts into word pieces; sets the seeds of the run.
 
     Args:
         config: as the user gave it.
         dataset: the examples.
         console: where to show what is frozen, and what the texts are like.
+        shared: what other trainings in this process may have done already.
 
     Raises:
         FileNotFoundError, InputError: a setting or the base cannot be used.
     """
     keras.utils.set_random_seed(config.train.seed)
-    directory = find_base(config.model.base)
+    directory = shared.bases.find(config.model.base)
     encoder_config = read_encoder_config(directory)
     labels = dataset.labels
     if config.model.head == "pretrained":
@@ -96,14 +98,11 @@ def prepare(config: FitConfig, dataset: Dataset, console: Console) -> Prepared:
     model_config = resolve_model_config(
         _with_labels(config.model, labels, targets), encoder_config, directory
     )
-    tokenizer = Tokenizer.from_directory(
-        directory, model_config.max_length, model_config.truncation
-    )
-    _check_vocabulary(tokenizer, encoder_config.vocab_size, config.model.base)
+    tokenized = shared.tokenized(dataset, directory, model_config)
+    tokens, validation_tokens = tokenized.train, tokenized.validation
+    _check_vocabulary(tokenized.tokenizer, encoder_config.vocab_size, config.model.base)
     policy = training_precision(config.train.precision)
-    model = build_classifier(model_config, dtype=policy)
-    tokens = tokenizer(dataset.train.texts, dataset.train.pairs)
-    validation_tokens = tokenizer(dataset.validation.texts, dataset.validation.pairs)
+    model = build_classifier(model_config, dtype=policy, bases=shared.bases)
 
     console.print(freezing_table(model))
     if left_out := model.get_layer("encoder").left_out:
@@ -120,7 +119,7 @@ def prepare(config: FitConfig, dataset: Dataset, console: Console) -> Prepared:
             train=dataclasses.replace(config.train, learning_rate=rate),
         ),
         model,
-        tokenizer,
+        tokenized.tokenizer,
         TrainingData(labels, tokens, targets, validation_tokens, labels.encode(dataset.validation)),
     )
 

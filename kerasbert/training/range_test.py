@@ -24,6 +24,7 @@ from kerasbert.training.memory import out_of_memory_explained
 from kerasbert.training.parts import trained_part
 from kerasbert.training.plan import plan_training
 from kerasbert.training.preparing import prepare
+from kerasbert.training.shared import Shared
 
 NUM_STEPS = 100
 # From where nothing moves to where everything breaks, with an open and with a frozen base.
@@ -123,7 +124,8 @@ def find_learning_rate(
             than none.
     """
     console = console or Console(quiet=True)
-    prepared = prepare(config, dataset, console)
+    shared = Shared(keep=False)
+    prepared = prepare(config, dataset, console, shared)
     config, data, model = prepared.config, prepared.data, prepared.model
     num_blocks = model.get_layer("encoder").facts.num_blocks
     plan = plan_training(config, data.labels, data.targets, num_blocks=num_blocks)
@@ -149,7 +151,14 @@ def find_learning_rate(
         part = stack.enter_context(
             contextlib.closing(
                 trained_part(
-                    model, config.model, train, precision, data.tokens, console, num_epochs=2
+                    model,
+                    config.model,
+                    train,
+                    precision,
+                    data.tokens,
+                    console,
+                    shared=shared,
+                    num_epochs=2,
                 )
             )
         )

@@ -24,6 +24,7 @@ from kerasbert.training.phases import Phase
 from kerasbert.training.plan import plan_training
 from kerasbert.training.preparing import TrainingData
 from kerasbert.training.recorder import Recorder
+from kerasbert.training.shared import Shared
 from kerasbert.training.state import Progress, State
 from kerasbert.training.trackers import Trackers
 from kerasbert.training.unfinished import Checkpoint, CheckpointTimer, Unfinished
@@ -39,6 +40,7 @@ class Trainer:
         model: from `build_classifier`.
         config: of the run, with nothing left to derive.
         data: to learn from.
+        shared: what other trainings in this process may have done already.
         unfinished: where checkpoints go; None for none.
         console: where to show bars and numbers.
 
@@ -55,11 +57,12 @@ class Trainer:
         config: FitConfig,
         data: TrainingData,
         *,
+        shared: Shared,
         unfinished: Unfinished | None,
         console: Console,
     ):
         self._model, self._config, self._data = model, config, data
-        self._unfinished, self._console = unfinished, console
+        self._shared, self._unfinished, self._console = shared, unfinished, console
         self._precision = running_precision(config.train.precision, config.model.encoder)
         self.plan = plan_training(
             config,
@@ -157,6 +160,7 @@ class Trainer:
                 self._precision,
                 data.tokens,
                 self._console,
+                shared=self._shared,
                 num_epochs=phase.num_epochs,
             )
             self._source = self.part.source(data.tokens)
@@ -273,8 +277,7 @@ class Trainer:
         """Write one where it is due, and where the training is about to be left."""
         if self._timer is None:
             return
-        is_due = is_due or self._asked.is_asked
-        if is_due or self._timer.is_due(self._progress.num_steps):
+        if is_due or self._asked.is_asked or self._timer.is_due(self._progress.num_steps):
             checkpoint = self._state.checkpoint(
                 self._progress, findings=self.findings, trackers=self._trackers.state()
             )
