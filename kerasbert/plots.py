@@ -1,26 +1,23 @@
 """A run's history, and a search for the learning rate, as pictures."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-# Colours that people who confuse red and green tell apart (Okabe and Ito, 2008).
-_BLUE, _ORANGE, _GREEN, _PINK, _SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
-_GREY = "#888888"
+from kerasbert._drawing import BLUE, GREEN, GREY, ORANGE, PINK, SKY, dress, write
+
 # Key in the history: name in the legend, colour, marker.
 _SCORES = {
-    "val_accuracy": ("accuracy", _BLUE, "o"),
-    "val_macro_f1": ("macro F1", _ORANGE, "s"),
-    "val_roc_auc": ("ROC AUC", _GREEN, "^"),
-    "val_pearson": ("Pearson", _PINK, "D"),
+    "val_accuracy": ("accuracy", BLUE, "o"),
+    "val_macro_f1": ("macro F1", ORANGE, "s"),
+    "val_roc_auc": ("ROC AUC", GREEN, "^"),
+    "val_pearson": ("Pearson", PINK, "D"),
 }
 # A picture is about as many pixels wide: more points than twice that cannot be told apart.
 _MOST_POINTS = 1600
@@ -67,10 +64,10 @@ def draw_history(rows: Rows, path: str | Path) -> Figure:
     )[:, 0]
     for axes, draw in zip(panels, drawn, strict=True):
         draw(axes, steps, epochs)
-        _dress(axes)
+        dress(axes)
         if len(epochs) <= _MOST_EPOCH_LINES:
             for row in epochs[:-1]:
-                axes.axvline(row["step"], color=_GREY, linewidth=0.6, linestyle=":", zorder=0)
+                axes.axvline(row["step"], color=GREY, linewidth=0.6, linestyle=":", zorder=0)
     panels[-1].set_xlabel(
         "optimizer steps"
         + (" (dotted: an epoch ends)" if 1 < len(epochs) <= _MOST_EPOCH_LINES else "")
@@ -80,7 +77,7 @@ def draw_history(rows: Rows, path: str | Path) -> Figure:
     last = max(row["step"] for row in rows)
     margin = max(0.02 * last, 0.3)
     panels[-1].set_xlim(min(row["step"] for row in rows) - margin, last + margin)
-    _write(figure, path)
+    write(figure, path)
     return figure
 
 
@@ -107,18 +104,18 @@ def draw_range_test(
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.subplots()
     axes.set_xscale("log")
-    axes.plot(rates, losses, color=_BLUE, alpha=0.3, linewidth=0.8, label="loss of each step")
-    axes.plot(rates, smoothed, color=_BLUE, linewidth=1.8, label="smoothed")
+    axes.plot(rates, losses, color=BLUE, alpha=0.3, linewidth=0.8, label="loss of each step")
+    axes.plot(rates, smoothed, color=BLUE, linewidth=1.8, label="smoothed")
     axes.set_ylim(*_range_limits(losses, smoothed))
     if proposal is not None:
-        axes.axvline(proposal, color=_ORANGE, linewidth=1.4, label=f"proposed: {proposal:.2g}")
+        axes.axvline(proposal, color=ORANGE, linewidth=1.4, label=f"proposed: {proposal:.2g}")
         height = np.interp(math.log(proposal), np.log(rates), smoothed)
-        axes.plot([proposal], [height], "o", color=_ORANGE, markersize=7)
+        axes.plot([proposal], [height], "o", color=ORANGE, markersize=7)
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss")
     axes.legend(edgecolor="none", framealpha=0.85, loc="best")
-    _dress(axes)
-    _write(figure, path)
+    dress(axes)
+    write(figure, path)
     return figure
 
 
@@ -126,14 +123,14 @@ def _loss_axes(axes: Axes, steps: Rows, epochs: Rows) -> None:
     x, loss = _series(steps, "loss")
     if len(x):
         few = len(x) <= _FEW_POINTS
-        _thin_line(axes, x, loss, _BLUE, "training, each step", alpha=0.9 if few else 0.25)
+        _thin_line(axes, x, loss, BLUE, "training, each step", alpha=0.9 if few else 0.25)
         if not few:
-            axes.plot(*_every(x, _smooth(loss)), color=_BLUE, linewidth=1.8, label="smoothed")
+            axes.plot(*_every(x, _smooth(loss)), color=BLUE, linewidth=1.8, label="smoothed")
     else:
-        axes.plot(*_series(epochs, "loss"), "o-", color=_BLUE, label="training, mean of the epoch")
+        axes.plot(*_series(epochs, "loss"), "o-", color=BLUE, label="training, mean of the epoch")
     x_val, val_loss = _series(epochs, "val_loss")
     if len(x_val):
-        _points(axes, x_val, val_loss, _ORANGE, "o", "validation")
+        _points(axes, x_val, val_loss, ORANGE, "o", "validation")
     _leave_out_outliers(axes, loss, val_loss)
     axes.set_ylabel("loss")
     axes.legend(edgecolor="none", framealpha=0.85, loc="upper right", ncols=3)
@@ -141,7 +138,7 @@ def _loss_axes(axes: Axes, steps: Rows, epochs: Rows) -> None:
 
 def _rate_axes(axes: Axes, steps: Rows, epochs: Rows) -> None:
     x, rate = _series(steps or epochs, "learning_rate")
-    _thin_line(axes, x, rate, _GREEN, None)
+    _thin_line(axes, x, rate, GREEN, None)
     axes.set_ylim(bottom=0, top=1.15 * max(rate, default=1) or 1)
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
     axes.set_ylabel("learning rate")
@@ -151,7 +148,7 @@ def _norm_axes(axes: Axes, steps: Rows, epochs: Rows) -> None:
     x, norm = _series(steps or epochs, "gradient_norm")
     norm = np.where(norm > 0, norm, np.nan)  # 0 has no place on a logarithmic axis
     few = len(x) <= _FEW_POINTS
-    _thin_line(axes, x, norm, _PINK, None, alpha=0.9 if few else 0.3)
+    _thin_line(axes, x, norm, PINK, None, alpha=0.9 if few else 0.3)
     if np.isfinite(norm).any():
         axes.set_yscale("log")
         # 0.5 rather than 5 x 10^-1, and only 1, 2 and 5 between two powers of ten.
@@ -159,7 +156,7 @@ def _norm_axes(axes: Axes, steps: Rows, epochs: Rows) -> None:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
         if not few:  # the mean of the logarithms, which is what the axis shows
-            axes.plot(*_every(x, np.exp(_smooth(np.log(norm)))), color=_PINK, linewidth=1.8)
+            axes.plot(*_every(x, np.exp(_smooth(np.log(norm)))), color=PINK, linewidth=1.8)
     axes.set_ylabel("gradient norm\nbefore clipping")
 
 
@@ -171,7 +168,7 @@ def _score_axes(axes: Axes, steps: Rows, epochs: Rows) -> None:
     x, accuracy = _series(epochs, "accuracy")
     if len(x):
         axes.plot(
-            x, accuracy, "o--", color=_SKY, linewidth=1, markersize=4, markerfacecolor="white",
+            x, accuracy, "o--", color=SKY, linewidth=1, markersize=4, markerfacecolor="white",
             label="accuracy in training",
         )  # fmt: skip
     axes.set_ylabel("validation score")
@@ -254,20 +251,3 @@ def _range_limits(losses: np.ndarray, smoothed: np.ndarray) -> tuple[float, floa
     fall = max(start - lowest, 0.05 * abs(start), 1e-6)
     near = losses[np.isfinite(losses) & (losses < start)]
     return min(lowest, np.min(near, initial=lowest)) - 0.1 * fall, start + 1.2 * fall
-
-
-def _dress(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-
-
-def _write(figure: Figure, path: str | Path) -> None:
-    path = Path(path)
-    # Whoever looks at it during the training finds the old picture or the new one.
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        FigureCanvasAgg(figure).print_png(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

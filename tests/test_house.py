@@ -10,7 +10,7 @@ PACKAGE = ROOT / "kerasbert"
 # A module imports only from steps below its own.
 STEPS = [
     {"errors"},
-    {"tasks", "run_directory", "output_files"},
+    {"tasks", "run_directory", "output_files", "_drawing"},
     {"config_checks", "history"},
     {"config_train"},
     {"config", "config_json", "plots"},
@@ -45,7 +45,7 @@ STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
     *("errors", "tasks", "config", "config_checks", "config_json", "config_train"),
     *("run_directory", "output_files", "places", "_cli", "_runtime"),
-    *("metrics", "prediction_columns", "summary", "out_of_fold", "history", "plots"),
+    *("metrics", "prediction_columns", "summary", "out_of_fold", "history", "plots", "_drawing"),
     *("data.tables", "data.columns", "data.examples", "data.labels", "data.splitting"),
     *("data.dataset", "data.folds"),
     *("training.unfinished", "training.trackers", "training.tracking", "training.memory"),
