@@ -10,10 +10,10 @@ PACKAGE = ROOT / "kerasbert"
 # A module imports only from steps below its own.
 STEPS = [
     {"errors"},
-    {"tasks", "run_directory", "output_files", "_drawing"},
-    {"config_checks", "history"},
+    {"tasks", "run_directory", "output_files", "_drawing", "search.trials"},
+    {"config_checks", "history", "search.showing"},
     {"config_train"},
-    {"config", "config_json", "plots"},
+    {"config", "config_json", "plots", "search.table"},
     {"_cli", "_runtime", "data.tables", "data.columns", "training.unfinished"},
     {"places", "training.memory", "training.tracking", "training.ranking"},
     {"models.pooling", "models.encoder", "models.stored_by_name", "models.schedules"},
@@ -46,6 +46,7 @@ NO_TENSORFLOW = {
     *("errors", "tasks", "config", "config_checks", "config_json", "config_train"),
     *("run_directory", "output_files", "places", "_cli", "_runtime"),
     *("metrics", "prediction_columns", "summary", "out_of_fold", "history", "plots", "_drawing"),
+    *("search.trials", "search.showing", "search.table"),
     *("data.tables", "data.columns", "data.examples", "data.labels", "data.splitting"),
     *("data.dataset", "data.folds"),
     *("training.unfinished", "training.trackers", "training.tracking", "training.memory"),

@@ -1,0 +1,1 @@
+"""Sweeps: which settings do best."""
