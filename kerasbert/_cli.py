@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tyro
@@ -45,20 +45,33 @@ def parse(config_class: type, command: str, args: Sequence[str]) -> Any:
             default = read_config(config_class, given)
             del args[position : position + (1 if "=" in arg else 2)]
             break
-    printed = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(printed):
-            return tyro.cli(
-                config_class,
-                prog=f"python -m kerasbert.{command}",
-                args=args,
-                default=default,
-                config=_STYLE,
-            )
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise InputError(_one_line(printed.getvalue())) from None
+    with _printed_as_errors():
+        return tyro.cli(
+            config_class,
+            prog=f"python -m kerasbert.{command}",
+            args=args,
+            default=default,
+            config=_STYLE,
+        )
+
+
+def parse_known(config_class: type, command: str, args: Sequence[str]) -> tuple[Any, list[str]]:
+    """Read an instance of `config_class` from those of `args` that are its flags.
+
+    Returns:
+        The instance, and the other arguments, for `parse` to read.
+
+    Raises:
+        InputError, SystemExit: as `parse`.
+    """
+    with _printed_as_errors():
+        return tyro.cli(
+            config_class,
+            prog=f"python -m kerasbert.{command}",
+            args=list(args),
+            config=_STYLE,
+            return_unknown_args=True,
+        )
 
 
 def run(main: Callable[[list[str]], None]) -> None:
@@ -91,6 +104,19 @@ def run(main: Callable[[list[str]], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if code:
         sys.exit(code)
+
+
+@contextlib.contextmanager
+def _printed_as_errors() -> Iterator[None]:
+    """Turn what tyro prints when it exits into an `InputError`."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            yield
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise InputError(_one_line(printed.getvalue())) from None
 
 
 def _has_default(field: dataclasses.Field) -> bool:

@@ -4,9 +4,16 @@ import glob
 import itertools
 from pathlib import Path
 
-from kerasbert.config import FitConfig
+from kerasbert.config import DataConfig, FitConfig
 from kerasbert.errors import InputError
-from kerasbert.run_directory import METADATA, check_output, is_interrupted, is_run, read_json
+from kerasbert.run_directory import (
+    METADATA,
+    check_output,
+    is_interrupted,
+    is_run,
+    read_json,
+    sha256_of,
+)
 from kerasbert.training.unfinished import Unfinished, settings_digest
 
 # Of several runs, written when all are there.
@@ -100,3 +107,14 @@ def is_finished(config: FitConfig, output: str | Path) -> bool:
             "--overwrite as well, to replace it."
         )
     return True
+
+
+def file_digests(data: DataConfig) -> dict[str, str]:
+    """Of the files that a config names, by what they are for: several runs are of the same rows."""
+    named = {"training file": data.train, "validation file": data.validation}
+    named["test file"] = data.test
+    return {
+        name: sha256_of(Path(path))
+        for name, path in named.items()
+        if path is not None and Path(path).is_file()
+    }

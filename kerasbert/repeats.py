@@ -13,14 +13,14 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kerasbert.config import DataConfig, FitConfig
+from kerasbert.config import FitConfig
 from kerasbert.data.dataset import Dataset, read_dataset
 from kerasbert.data.folds import read_folds
 from kerasbert.inference import load
 from kerasbert.out_of_fold import out_of_fold_columns, out_of_fold_report, write_out_of_fold
 from kerasbert.output_files import written_file
-from kerasbert.places import SUMMARY, check_place, unfinished_beside
-from kerasbert.run_directory import json_text, sha256_of
+from kerasbert.places import SUMMARY, check_place, file_digests, unfinished_beside
+from kerasbert.run_directory import json_text
 from kerasbert.runs import fit_to
 from kerasbert.summary import summarize
 from kerasbert.training.console import say
@@ -53,7 +53,7 @@ def fit_repeatedly(
     console, output = console or Console(quiet=True), Path(output)
     check_place(config, output)
     with contextlib.closing(unfinished_beside(output)) as unfinished:
-        unfinished.begin(config, _digests(config.data))
+        unfinished.begin(config, file_digests(config.data))
         summary = _fit_all(output, config, console)
     unfinished.remove()
     return summary
@@ -87,17 +87,6 @@ def _fit_all(output: Path, config: FitConfig, console: Console) -> dict[str, Any
     with written_file(output / SUMMARY) as file:
         file.write(json_text(summary))
     return summary
-
-
-def _digests(data: DataConfig) -> dict[str, str]:
-    """Of the files, by name: runs of one summary are of the same rows."""
-    named = {"training file": data.train, "validation file": data.validation}
-    named["test file"] = data.test
-    return {
-        name: sha256_of(Path(path))
-        for name, path in named.items()
-        if path is not None and Path(path).is_file()
-    }
 
 
 def _seeds(config: FitConfig) -> Iterator[tuple[str, FitConfig, Dataset]]:

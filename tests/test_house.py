@@ -14,8 +14,10 @@ STEPS = [
     {"config_checks", "history", "search.showing"},
     {"config_train", "_sweep_axes"},
     {"config", "config_json", "plots", "sweep_plots", "search.table"},
-    {"_cli", "_runtime", "data.tables", "data.columns", "training.unfinished"},
-    {"places", "training.memory", "training.tracking", "training.ranking"},
+    {"config_search"},
+    {"_cli", "_runtime", "data.tables", "data.columns", "training.unfinished", "search.oracles"},
+    {"places", "training.memory", "training.tracking", "training.ranking", "search.place"},
+    {"search.workers"},
     {"models.pooling", "models.encoder", "models.stored_by_name", "models.schedules"},
     {"training.diagnosis"},
     {"models.checkpoint_files", "models.bert_config"},
@@ -28,7 +30,7 @@ STEPS = [
     {"data.folds", "scoring", "summary", "models.lora"},
     {"models.running"},
     {"out_of_fold", "run", "training.console", "training.feature_store", "training.stages"},
-    {"probe", "weights_file", "training.callbacks", "training.class_weights"},
+    {"probe", "weights_file", "training.callbacks", "training.class_weights", "search.screen"},
     {"saving", "training.interruption", "training.phases"},
     {"training.features", "training.plan", "training.trackers"},
     {"training.shared"},
@@ -38,20 +40,23 @@ STEPS = [
     {"training.trainer", "training.range_test"},
     {"training.fitting"},
     {"inference", "runs"},
-    {"repeats"},
-    {"fit", "predict", "evaluate"},
+    {"repeats", "search.running"},
+    {"search.tuner", "search.winner"},
+    {"search.sweeping"},
+    {"fit", "tune", "predict", "evaluate"},
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
     *("errors", "tasks", "config", "config_checks", "config_json", "config_train"),
     *("run_directory", "output_files", "places", "_cli", "_runtime"),
     *("metrics", "prediction_columns", "summary", "out_of_fold", "history", "plots", "_drawing"),
+    *("config_search", "search.place", "search.workers"),
     *("search.trials", "search.showing", "search.table", "sweep_plots", "_sweep_axes"),
     *("data.tables", "data.columns", "data.examples", "data.labels", "data.splitting"),
     *("data.dataset", "data.folds"),
     *("training.unfinished", "training.trackers", "training.tracking", "training.memory"),
     *("training.diagnosis", "training.ranking"),
-    *("fit", "predict", "evaluate"),
+    *("fit", "tune", "predict", "evaluate"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}
 

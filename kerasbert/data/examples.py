@@ -2,6 +2,7 @@
 
 import array
 import dataclasses
+import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,6 +53,17 @@ class Examples:
                 column: [cells[index] for index in indices] for column, cells in self.labels.items()
             },
             rows=array.array("q", np.asarray(self.rows)[indices].tobytes()),
+        )
+
+    def joined(self, others: "Examples") -> "Examples":
+        """These examples and then others with the same columns; `rows` are those of each file."""
+        pairs = None if self.pairs is None else itertools.chain(self.pairs, others.pairs)
+        return dataclasses.replace(
+            self,
+            texts=itertools.chain(self.texts, others.texts),
+            pairs=pairs,
+            labels={column: cells + others.labels[column] for column, cells in self.labels.items()},
+            rows=self.rows + others.rows,
         )
 
     def where(self, index: int) -> str:

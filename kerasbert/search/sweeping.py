@@ -1,0 +1,252 @@
+"""A sweep from its settings to a table, a picture, a config and a classifier."""
+
+import _thread
+import contextlib
+import dataclasses
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import pandas
+from rich.console import Console
+
+from kerasbert.config import FitConfig
+from kerasbert.config_json import to_json
+from kerasbert.config_search import Ranges, SearchConfig
+from kerasbert.data.dataset import Dataset, read_dataset
+from kerasbert.errors import InputError, TrainingError
+from kerasbert.output_files import written_file
+from kerasbert.places import file_digests
+from kerasbert.run_directory import read_json
+from kerasbert.search.oracles import build_oracle
+from kerasbert.search.place import BEST_CONFIG, PICTURE, TABLE, SweepDirectory
+from kerasbert.search.running import Suggest, TrialRunner
+from kerasbert.search.screen import SweepScreen
+from kerasbert.search.showing import best_trial
+from kerasbert.search.trials import Trial
+from kerasbert.search.tuner import Tuner
+from kerasbert.search.winner import keep_winner
+from kerasbert.search.workers import Watch, Workers, role, worker_name
+from kerasbert.sweep_plots import draw_sweep
+from kerasbert.training.shared import Shared
+from kerasbert.training.unfinished import settings_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """What a sweep found.
+
+    Attributes:
+        trials: all of them, in order.
+        best: the best one.
+        config: its settings; `fit_classifier` gives its numbers again.
+        report: of its run, as `kerasbert.run.Run` has it.
+        objective: what was compared.
+        is_higher_better: its direction.
+        directory: of the sweep; the run is in `best/`.
+    """
+
+    trials: list[Trial]
+    best: Trial
+    config: FitConfig
+    report: dict[str, Any]
+    objective: str
+    is_higher_better: bool
+    directory: Path
+
+
+def sweep(
+    output: str | Path,
+    config: FitConfig,
+    search: SearchConfig | None = None,
+    *,
+    suggest: Suggest | None = None,
+    dataset: Dataset | None = None,
+    processes: list | None = None,
+    console: Console | None = None,
+) -> Sweep | None:
+    """Search for the best settings.
+
+    In `output` there are then `trials.csv`, `best.json` for `fit --config`, `sweep.png`, and the
+    best trial's run in `best/`. With `config.resume` a sweep that was killed goes on; with more
+    trials than before, also one that was complete.
+
+    Args:
+        output: a new directory.
+        config: what holds for all trials.
+        search: how to search.
+        suggest: called with Keras Tuner's hyperparameters and `config`, it gives the settings of a
+            trial; the whole search space. Default: `Ranges().suggest`, learning rates alone.
+        dataset: examples to use, instead of reading the files that `config.data` names.
+        processes: workers that were started for this sweep, of which this process is the chief.
+        console: where to show the trials. Default: nothing is shown.
+
+    Returns:
+        What was found; None in a worker, whose trials the chief puts together.
+
+    Raises:
+        InputError: a file, a setting or the base cannot be used; or the place is taken.
+        TrainingError: no trial was completed, or all workers ended before.
+        KeyboardInterrupt: Ctrl-C; it goes on with `config.resume`.
+    """
+    search, console = search or SearchConfig(), console or Console(quiet=True)
+    suggest, until = suggest or Ranges().suggest, _until(search)
+    dataset = dataset or read_dataset(config.data, config.train.seed)
+    objective = search.objective_for(dataset.labels.task)
+    place, part = SweepDirectory(output), role()
+    settings = sweep_settings(config, search, suggest)
+    with contextlib.ExitStack() as stack:
+        shared = stack.enter_context(Shared())
+        runner = TrialRunner(config, suggest, objective, place, dataset, shared, worker_name())
+        if part == "worker":
+            place.join(settings)
+            with Workers(place.path).present(worker_name()), _time_limit(until) as limit:
+                _search(_tuner(config, search, runner, place), limit)
+            return None
+        goes_on = place.begin(settings, resume=config.resume)
+        stack.callback(place.close)
+        screen = SweepScreen(
+            place,
+            console,
+            objective=objective,
+            is_higher_better=runner.is_higher_better,
+            planned=search.trials,
+        )
+        with screen:
+            tuner = _tuner(config, search, runner, place, lambda number: screen.update())
+            if goes_on and place.state.is_file():
+                tuner.oracle.restore(read_json(place.state))
+            tuner.oracle.state_file = place.state
+            if part == "chief":
+                workers = Workers(place.path)
+                watch = Watch(tuner.oracle, workers, processes or [], until, screen.update)
+                watch.serve(tuner.search)
+            else:
+                with _time_limit(until) as limit:
+                    _search(tuner, limit)
+            screen.update()
+        return _finish(place, runner, dataset, shared, search, tuner, console)
+
+
+def sweep_settings(config: FitConfig, search: SearchConfig, suggest: Suggest) -> dict[str, Any]:
+    """What decides the trials of a sweep, as JSON values."""
+    ranges = getattr(suggest, "__self__", None)
+    space = f"{suggest.__module__}.{suggest.__qualname__}"
+    if isinstance(ranges, Ranges):
+        space = {name: list(values) for name, values in dataclasses.asdict(ranges).items()}
+    return {
+        "fit": settings_of(config),
+        "search": {"tuner": search.tuner, "objective": search.objective},
+        "space": space,
+        "files": file_digests(config.data),
+    }
+
+
+def _tuner(config, search, runner, place, on_trial=lambda number: None) -> Tuner:
+    objective = keras_tuner.Objective(runner.objective, "max" if runner.is_higher_better else "min")
+    oracle = build_oracle(search, objective, epochs=config.train.epochs, seed=config.train.seed)
+    books = place.path / "keras_tuner" / (worker_name() or "oracle")
+    tuner = Tuner(oracle, runner, books, on_trial)
+    if not tuner.hyperparameters:
+        raise InputError(
+            "There is nothing to search: each setting has one value. Give one a range, such as "
+            "--learning-rate 1e-5 1e-2."
+        )
+    return tuner
+
+
+def _search(tuner: Tuner, limit: "_Limit") -> None:
+    try:
+        tuner.search()
+    except keras_tuner.errors.FatalError as error:
+        raise error.__cause__ from None
+    except KeyboardInterrupt:
+        if not limit.is_over:
+            raise
+
+
+class _Limit:
+    """Whether the time was over."""
+
+    is_over = False
+
+
+@contextlib.contextmanager
+def _time_limit(until: float):
+    """As if Ctrl-C were pressed when the time is over."""
+    limit = _Limit()
+
+    def end():
+        limit.is_over = True
+        _thread.interrupt_main()
+
+    timer = None
+    if until < float("inf"):
+        timer = threading.Timer(max(0.0, until - time.monotonic()), end)
+        timer.daemon = True
+        timer.start()
+    try:
+        yield limit
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _until(search: SearchConfig) -> float:
+    if search.max_minutes is None:
+        return float("inf")
+    return time.monotonic() + 60 * search.max_minutes
+
+
+def _finish(place, runner, dataset, shared, search, tuner, console) -> Sweep:
+    """Write what the trials come to."""
+    trials = [_as_ended(trial) for trial in place.trials()]
+    best = best_trial(trials, runner.is_higher_better)
+    write_table(trials, place.path / TABLE, runner.objective)
+    if best is None:
+        last = next((trial.error for trial in reversed(trials) if trial.error), "there was no time")
+        raise TrainingError(f"None of {len(trials)} trials was completed. The last one: {last}")
+    draw_sweep(
+        trials,
+        runner.objective,
+        runner.is_higher_better,
+        place.path / PICTURE,
+        log_scaled=tuner.log_scaled,
+    )
+    config = place.config(best.number)
+    with written_file(place.path / BEST_CONFIG) as file:
+        file.write(to_json(config))
+    keep_winner(place, best.number, runner, dataset, shared, refit=search.refit, console=console)
+    shutil.rmtree(place.path / "keras_tuner", ignore_errors=True)
+    report = read_json(place.best / "report.json")
+    return Sweep(
+        trials, best, config, report, runner.objective, runner.is_higher_better, place.path
+    )
+
+
+def _as_ended(trial: Trial) -> Trial:
+    if trial.status != "running":
+        return trial
+    return dataclasses.replace(trial, status="failed", error="not finished when the sweep ended")
+
+
+def write_table(trials: list[Trial], path: Path, objective: str) -> None:
+    """Write `trials.csv`: number, status, the objective, hyperparameters, other numbers, error."""
+    rows = [
+        {
+            "trial": trial.number,
+            "status": trial.status,
+            objective: trial.score,
+            **trial.values,
+            **{f"val_{name}": value for name, value in trial.metrics.items()},
+            "seconds": trial.seconds,
+            "worker": trial.worker,
+            "error": trial.error,
+        }
+        for trial in trials
+    ]
+    with written_file(path) as file:
+        pandas.DataFrame(rows).to_csv(file, index=False, lineterminator="\n")

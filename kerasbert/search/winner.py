@@ -1,0 +1,103 @@
+"""The best trial's classifier: kept, scored on the test data, or trained again on all rows."""
+
+import dataclasses
+import shutil
+
+from rich.console import Console
+
+from kerasbert import saving
+from kerasbert.config import FitConfig
+from kerasbert.data.dataset import Dataset
+from kerasbert.metrics import build_report
+from kerasbert.models.running import running_precision
+from kerasbert.output_files import written_file
+from kerasbert.run_directory import METADATA, REPORT, is_run, json_text, read_json
+from kerasbert.search.place import SweepDirectory
+from kerasbert.search.running import TrialRunner
+from kerasbert.training.console import say
+from kerasbert.training.parts import trained_part
+from kerasbert.training.shared import Shared
+
+
+def keep_winner(
+    place: SweepDirectory,
+    number: int,
+    runner: TrialRunner,
+    dataset: Dataset,
+    shared: Shared,
+    *,
+    refit: bool,
+    console: Console,
+) -> None:
+    """Put the best trial's run into its place; the test examples are looked at here, and once.
+
+    Args:
+        place: of the sweep.
+        number: of the best trial.
+        runner: which ran it, or could.
+        dataset: of the sweep.
+        shared: what trials have in common.
+        refit: train once more, on all rows.
+        console: where to show that.
+    """
+    config = place.config(number)
+    if refit:
+        say(console, f"training trial {number} once more, on all rows")
+        config, everything = _on_all_rows(place, config, number, dataset)
+        run = runner.train(config, everything, console=console)
+        # It was trained on these rows.
+        report = {name: part for name, part in run.report.items() if name != "validation"}
+        saving.save(place.best, dataclasses.replace(run, report=report), overwrite=True)
+        place.remove_runs([number])
+        return
+    run = place.run(number)
+    if not is_run(run):  # another process held one of its own for the best
+        saving.save(run, runner.train(config), overwrite=True)
+    if dataset.test is not None:
+        _add_report(run, "test", _test_report(place, number, config, dataset, shared))
+    shutil.rmtree(place.best, ignore_errors=True)
+    run.rename(place.best)
+
+
+def _test_report(
+    place: SweepDirectory, number: int, config: FitConfig, dataset: Dataset, shared: Shared
+) -> dict:
+    """The report on the test examples, computed as `fit` does when it has trained."""
+    run = saving.load_run(place.run(number), "float32")
+    precision = running_precision(config.train.precision, run.config.encoder)
+    tokens = run.tokenizer(dataset.test.texts, dataset.test.pairs)
+    part = trained_part(
+        run.model,
+        run.config,
+        config.train,
+        precision,
+        tokens,
+        Console(quiet=True),
+        shared=shared,
+        num_epochs=1,
+    )
+    outputs = part.outputs(tokens)
+    part.close()
+    return build_report(run.labels, run.labels.encode(dataset.test), outputs)
+
+
+def _add_report(directory, name: str, report: dict) -> None:
+    """Add a report to those of a saved run."""
+    metadata = read_json(directory / METADATA)
+    metadata["report"][name] = report
+    for file_name, values in {METADATA: metadata, REPORT: metadata["report"]}.items():
+        with written_file(directory / file_name) as file:
+            file.write(json_text(values))
+
+
+def _on_all_rows(
+    place: SweepDirectory, config: FitConfig, number: int, dataset: Dataset
+) -> tuple[FitConfig, Dataset]:
+    """A trial's settings and the rows for training it without any held out."""
+    train = config.train
+    if train.patience is not None:
+        # Nothing is held out by which to stop, so it stops where the trial was at its best.
+        best = int(place.find(number).metrics["best_epoch"])
+        train = dataclasses.replace(train, patience=None, epochs=best)
+    rows = dataset.train.joined(dataset.validation)
+    return dataclasses.replace(config, train=train), dataclasses.replace(dataset, train=rows)

@@ -1,0 +1,193 @@
+"""Several processes that share a sweep: Keras Tuner's chief gives out the trials, workers run them.
+
+Which a process is, and where the chief listens, Keras Tuner reads from the environment. That a
+worker is alive is told by a lock that it holds in the sweep's directory, which the system gives
+back however the process ends.
+"""
+
+import _thread
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import filelock
+
+from kerasbert.errors import InputError, TrainingError
+
+TUNER_ID, IP, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
+_CHIEF = "chief"
+_SECONDS = 1.0  # between two looks at the workers
+
+
+def role() -> str:
+    """`"chief"`, `"worker"`, or `"alone"`, as the environment says.
+
+    Raises:
+        InputError: it says a part of it only.
+    """
+    given = [name for name in (TUNER_ID, IP, PORT) if os.environ.get(name)]
+    if IP not in given:
+        return "alone"
+    if len(given) < 3:
+        missing = next(name for name in (TUNER_ID, IP, PORT) if name not in given)
+        raise InputError(f"The environment has {IP}, and not {missing}. Set all three, or none.")
+    return _CHIEF if _CHIEF in os.environ[TUNER_ID] else "worker"
+
+
+def worker_name() -> str:
+    """This process's name among the workers; "" where it is alone."""
+    return os.environ[TUNER_ID] if role() == "worker" else ""
+
+
+class Workers:
+    """The workers of a sweep, as its directory tells.
+
+    Args:
+        directory: of the sweep.
+    """
+
+    def __init__(self, directory: Path):
+        self._directory = directory / "workers"
+
+    @contextlib.contextmanager
+    def present(self, name: str) -> Iterator[None]:
+        """While this process is a worker.
+
+        Raises:
+            InputError: another one has the name.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self._path(name))
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            raise InputError(
+                f"There is a worker {name!r} already. Set another {TUNER_ID}."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def is_alive(self, name: str) -> bool:
+        """Whether a worker of this name is at work."""
+        if not self._path(name).is_file():
+            return False
+        lock = filelock.FileLock(self._path(name))
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            return True
+        lock.release()
+        return False
+
+    def log(self, name: str) -> Path:
+        """Where a worker that was started from here writes what it has to say."""
+        return self._directory / f"{name}.log"
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{name}.lock"
+
+
+@contextlib.contextmanager
+def started_workers(count: int, args: Sequence[str], output: Path) -> Iterator[list]:
+    """Make this process a chief and start workers beside it, which end with it.
+
+    Args:
+        count: how many.
+        args: of the command that a worker is.
+        output: the sweep's directory.
+
+    Returns:
+        The processes.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ |= {IP: "127.0.0.1", PORT: str(port), TUNER_ID: _CHIEF}
+    # Else each takes all cores, and they wait for one another.
+    threads = str(max(1, (os.cpu_count() or 1) // count))
+    environment = {"TF_NUM_INTRAOP_THREADS": threads, **os.environ}
+    workers, processes = Workers(output), []
+    workers.log("").parent.mkdir(parents=True, exist_ok=True)
+    try:
+        for name in (f"worker{number}" for number in range(1, count + 1)):
+            with open(workers.log(name), "wb") as log:
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "kerasbert.tune", *args],
+                        env={**environment, TUNER_ID: name},
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                    )
+                )
+        yield processes
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+
+
+class Watch:
+    """Looks after a chief's workers, and ends the chief when there is nothing left to do.
+
+    A trial whose worker is gone is given to another. Keras Tuner's own chief would wait for ever.
+
+    Args:
+        oracle: the chief's.
+        workers: of the sweep.
+        processes: those that were started from here; others may come and go.
+        until: when the time is over, as `time.monotonic` has it.
+        on_look: called at each look.
+    """
+
+    def __init__(self, oracle, workers: Workers, processes: list, until: float, on_look):
+        self._oracle, self._workers, self._processes = oracle, workers, processes
+        self._until, self._on_look = until, on_look
+        self._done = threading.Event()
+        self.is_over = False
+
+    def serve(self, search) -> None:
+        """Run the chief's `search` until all trials are done, time is over, or no worker is left.
+
+        Raises:
+            TrainingError: all workers that were started from here are gone before that.
+        """
+        thread = threading.Thread(target=self._look, daemon=True)
+        thread.start()
+        try:
+            search()
+        except KeyboardInterrupt:
+            if not self.is_over:
+                raise
+        finally:
+            self._done.set()
+            thread.join()
+        if self._processes and not self._oracle.is_exhausted and time.monotonic() < self._until:
+            codes = ", ".join(str(process.poll()) for process in self._processes)
+            raise TrainingError(
+                f"All workers ended before the sweep did (exit codes {codes}). What they said is "
+                f"in {self._workers.log('*')}. Mend it, and go on with --resume."
+            )
+
+    def _look(self) -> None:
+        while not self._done.wait(_SECONDS):
+            for name in {*self._oracle.ongoing_trials, *self._oracle.tuner_ids}:
+                if not self._workers.is_alive(name):
+                    self._oracle.give_back(name)
+            self._on_look()
+            busy = self._oracle.ongoing_trials or self._oracle.tuner_ids
+            is_left = not any(process.poll() is None for process in self._processes)
+            is_over = self._oracle.is_exhausted or time.monotonic() > self._until
+            if (is_over and not busy) or (self._processes and is_left):
+                self.is_over = True
+                self._done.set()
+                _thread.interrupt_main()
+                return

@@ -1,0 +1,106 @@
+"""`python -m kerasbert.tune`: many trainings, and which settings did best."""
+
+import contextlib
+import dataclasses
+import shlex
+import sys
+import time
+
+from rich.console import Console
+
+from kerasbert import _cli, _runtime
+from kerasbert.config import FitConfig
+from kerasbert.config_search import Ranges, SearchConfig, with_values
+from kerasbert.data.dataset import read_dataset
+from kerasbert.errors import InputError
+from kerasbert.search.place import choose_directory
+from kerasbert.training.trackers import check_trackers
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneConfig:
+    """Train many times and keep the best: of learning rates, and of whatever else is named.
+
+    One value of a flag below holds for all trials, several are searched. Any other flag of
+    kerasbert.fit holds for all trials; --config, --output, --resume and --seed are among them.
+    """
+
+    search: SearchConfig = dataclasses.field(default_factory=SearchConfig)
+    ranges: Ranges = dataclasses.field(default_factory=Ranges)
+
+    # Processes on this machine that share the trials; 0 runs them in this one.
+    workers: int = 0
+
+
+def main(args: list[str]) -> None:
+    """Do what `args` say."""
+    started = time.perf_counter()
+    tune, rest = _cli.parse_known(TuneConfig, "tune", args)
+    config = with_values(_cli.parse(FitConfig, "tune", rest), tune.ranges.fixed())
+    _check(config, tune)
+    check_trackers(config.record)
+    dataset = read_dataset(config.data, config.train.seed)
+    # Only now, so that --help and a wrong column are answered without waiting for TensorFlow.
+    _runtime.quiet()
+    from kerasbert.search.sweeping import sweep, sweep_settings
+    from kerasbert.search.workers import role, started_workers
+
+    suggest = tune.ranges.suggest
+    place = choose_directory(config, sweep_settings(config, tune.search, suggest))
+    if role() != "alone" and config.output is None:
+        raise InputError(
+            "Name the sweep's directory with --output, the same for chief and workers."
+        )
+    with contextlib.ExitStack() as stack:
+        processes = []
+        if tune.workers:
+            processes = stack.enter_context(
+                started_workers(
+                    tune.workers, [*args, "--workers", "0", "--output", str(place.path)], place.path
+                )
+            )
+        try:
+            found = sweep(
+                place.path,
+                config,
+                tune.search,
+                suggest=suggest,
+                dataset=dataset,
+                processes=processes,
+                console=Console(stderr=True),
+            )
+        except KeyboardInterrupt:
+            print("Interrupted. To go on: the same command with --resume.", file=sys.stderr)
+            sys.exit(130)
+    if found is not None:
+        _show(found, started)
+
+
+def _check(config: FitConfig, tune: TuneConfig) -> None:
+    for name in ("seeds", "folds", "find_learning_rate", "overwrite"):
+        if getattr(config, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"Leave out {flag}: a sweep is one training per trial.")
+    if tune.search.tuner == "hyperband" and len(tune.ranges.epochs) > 1:
+        raise InputError("Hyperband chooses the epochs itself. Give --epochs one number, the most.")
+
+
+def _show(found, started: float) -> None:
+    """Print the trials, the winner and how to go on with it."""
+    from kerasbert.metrics import report_table
+    from kerasbert.search.table import sweep_table
+
+    console = Console()
+    console.print(sweep_table(found.trials, found.objective, found.is_higher_better))
+    for name, report in found.report.items():
+        console.print(report_table(report, f"trial {found.best.number}, {name}"), highlight=False)
+    directory = shlex.quote(str(found.directory))
+    print(f"wrote {found.directory} after {time.perf_counter() - started:.0f} s. Use it:")
+    print(f'  python -m kerasbert.predict {directory}/best --text "..."')
+    print(
+        f"  python -m kerasbert.fit --config {directory}/best.json --seed {found.config.train.seed}"
+    )
+
+
+if __name__ == "__main__":
+    _cli.run(main)
