@@ -1,7 +1,7 @@
 """`python -m kerasbert.tune`: many trainings, and which settings did best."""
 
-import contextlib
 import dataclasses
+import functools
 import shlex
 import sys
 import time
@@ -51,27 +51,23 @@ def main(args: list[str]) -> None:
         raise InputError(
             "Name the sweep's directory with --output, the same for chief and workers."
         )
-    with contextlib.ExitStack() as stack:
-        processes = []
-        if tune.workers:
-            processes = stack.enter_context(
-                started_workers(
-                    tune.workers, [*args, "--workers", "0", "--output", str(place.path)], place.path
-                )
-            )
-        try:
-            found = sweep(
-                place.path,
-                config,
-                tune.search,
-                suggest=suggest,
-                dataset=dataset,
-                processes=processes,
-                console=Console(stderr=True),
-            )
-        except KeyboardInterrupt:
-            print("Interrupted. To go on: the same command with --resume.", file=sys.stderr)
-            sys.exit(130)
+    start_workers = None
+    if tune.workers:
+        again = [*args, "--workers", "0", "--output", str(place.path)]
+        start_workers = functools.partial(started_workers, count=tune.workers, args=again)
+    try:
+        found = sweep(
+            place.path,
+            config,
+            tune.search,
+            suggest=suggest,
+            dataset=dataset,
+            start_workers=start_workers,
+            console=Console(stderr=True),
+        )
+    except KeyboardInterrupt:
+        print("Interrupted. To go on: the same command with --resume.", file=sys.stderr)
+        sys.exit(130)
     if found is not None:
         _show(found, started)
 

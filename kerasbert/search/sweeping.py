@@ -4,8 +4,11 @@ import _thread
 import contextlib
 import dataclasses
 import shutil
+import subprocess
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,8 @@ from kerasbert.search.workers import Watch, Workers, role, worker_name
 from kerasbert.sweep_plots import draw_sweep
 from kerasbert.training.shared import Shared
 from kerasbert.training.unfinished import settings_of
+
+StartWorkers = Callable[[Path], AbstractContextManager[list[subprocess.Popen]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +70,7 @@ def sweep(
     *,
     suggest: Suggest | None = None,
     dataset: Dataset | None = None,
-    processes: list | None = None,
+    start_workers: StartWorkers | None = None,
     console: Console | None = None,
 ) -> Sweep | None:
     """Search for the best settings.
@@ -81,7 +86,8 @@ def sweep(
         suggest: called with Keras Tuner's hyperparameters and `config`, it gives the settings of a
             trial; the whole search space. Default: `Ranges().suggest`, learning rates alone.
         dataset: examples to use, instead of reading the files that `config.data` names.
-        processes: workers that were started for this sweep, of which this process is the chief.
+        start_workers: starts workers for the directory it is given, of which this process then is
+            the chief; see `kerasbert.search.workers.started_workers`.
         console: where to show the trials. Default: nothing is shown.
 
     Returns:
@@ -96,18 +102,19 @@ def sweep(
     suggest, until = suggest or Ranges().suggest, _until(search)
     dataset = dataset or read_dataset(config.data, config.train.seed)
     objective = search.objective_for(dataset.labels.task)
-    place, part = SweepDirectory(output), role()
+    place = SweepDirectory(output)
     settings = sweep_settings(config, search, suggest)
     with contextlib.ExitStack() as stack:
         shared = stack.enter_context(Shared())
         runner = TrialRunner(config, suggest, objective, place, dataset, shared, worker_name())
-        if part == "worker":
+        if role() == "worker":
             place.join(settings)
             with Workers(place.path).present(worker_name()), _time_limit(until) as limit:
                 _search(_tuner(config, search, runner, place), limit)
             return None
         goes_on = place.begin(settings, resume=config.resume)
         stack.callback(place.close)
+        processes = stack.enter_context(start_workers(place.path)) if start_workers else []
         screen = SweepScreen(
             place,
             console,
@@ -120,9 +127,9 @@ def sweep(
             if goes_on and place.state.is_file():
                 tuner.oracle.restore(read_json(place.state))
             tuner.oracle.state_file = place.state
-            if part == "chief":
+            if role() == "chief":
                 workers = Workers(place.path)
-                watch = Watch(tuner.oracle, workers, processes or [], until, screen.update)
+                watch = Watch(tuner.oracle, workers, processes, until, screen.update)
                 watch.serve(tuner.search)
             else:
                 with _time_limit(until) as limit:

@@ -96,13 +96,15 @@ class Workers:
 
 
 @contextlib.contextmanager
-def started_workers(count: int, args: Sequence[str], output: Path) -> Iterator[list]:
+def started_workers(
+    output: Path, count: int, args: Sequence[str]
+) -> Iterator[list[subprocess.Popen]]:
     """Make this process a chief and start workers beside it, which end with it.
 
     Args:
-        count: how many.
-        args: of the command that a worker is.
         output: the sweep's directory.
+        count: how many.
+        args: of `python -m kerasbert.tune`.
 
     Returns:
         The processes.
