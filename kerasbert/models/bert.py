@@ -22,10 +22,12 @@ from kerasbert.models.stored_by_name import Dense, Embedding, LayerNormalization
 _MASKED = -30_000.0
 
 
-def _normal() -> keras.initializers.Initializer:
+def _initializer(is_random: bool) -> keras.initializers.Initializer:
     # One for each layer: an initializer draws its seed when it is made, and the same weights from
     # then on.
-    return keras.initializers.TruncatedNormal(stddev=0.02)
+    if is_random:
+        return keras.initializers.TruncatedNormal(stddev=0.02)
+    return keras.initializers.Zeros()
 
 
 # ---------------------------------------------------------------------------------------------
@@ -36,12 +38,13 @@ def _normal() -> keras.initializers.Initializer:
 class Embeddings(layers.Layer):
     """Word pieces to rows: the sum of piece, position and segment, normalised."""
 
-    def __init__(self, config: BertConfig, **kwargs):
+    def __init__(self, config: BertConfig, is_random: bool = True, **kwargs):
         super().__init__(dtype="float32", **kwargs)
         self.config = config
 
         def table(rows, name):
-            return Embedding(rows, config.hidden_size, _normal(), dtype="float32", name=name)
+            initializer = _initializer(is_random)
+            return Embedding(rows, config.hidden_size, initializer, dtype="float32", name=name)
 
         self.word = table(config.vocab_size, "word")
         self.position = table(config.num_positions, "position")
@@ -71,14 +74,27 @@ class Embeddings(layers.Layer):
 class Block(layers.Layer):
     """Attention among the pieces of a text, then a feed-forward part on each, normalised after."""
 
-    def __init__(self, config: BertConfig, products: str, lora_rank: int = 0, **kwargs):
+    def __init__(
+        self,
+        config: BertConfig,
+        products: str,
+        lora_rank: int = 0,
+        is_random: bool = True,
+        **kwargs,
+    ):
         # The layer's own policy is that of the residuals; `products` is that of the rest.
         super().__init__(dtype="float32", **kwargs)
         self.config = config
 
         def dense(units, name, activation=None):
-            options = {"kernel_initializer": _normal(), "lora_rank": lora_rank or None}
-            return Dense(units, activation, dtype=products, name=name, **options)
+            return Dense(
+                units,
+                activation,
+                kernel_initializer=_initializer(is_random),
+                lora_rank=lora_rank or None,
+                dtype=products,
+                name=name,
+            )
 
         def dropout(rate):
             return layers.Dropout(rate, dtype=products)
@@ -148,6 +164,8 @@ class BertEncoder(Encoder):
     Args:
         lora_rank: correct the kernels of the blocks by products of two matrices with this many
             columns between them, which are then all that can be trained below the pooler. 0: none.
+        is_random: begin with random weights; without them, which take longer to draw than others
+            to read, it begins with zeros, and `load_pretrained` is to follow.
     """
 
     def __init__(
@@ -156,14 +174,17 @@ class BertEncoder(Encoder):
         *,
         pooler: bool = False,
         lora_rank: int = 0,
+        is_random: bool = True,
         **kwargs,
     ):
         super().__init__(encoder_config, pooler=pooler, **kwargs)
         self.lora_rank = lora_rank
         config, products = bert_config(encoder_config), self.dtype_policy
         numbers, width = range(1, config.num_blocks + 1), config.hidden_size
-        self.embeddings = Embeddings(config, name="embeddings")
-        self.stack = [Block(config, products, lora_rank, name=f"block_{n}") for n in numbers]
+        self.embeddings = Embeddings(config, is_random, name="embeddings")
+        self.stack = [
+            Block(config, products, lora_rank, is_random, name=f"block_{n}") for n in numbers
+        ]
         self.pooler_dense = None
         if pooler:
             self.pooler_dense = Dense(width, "tanh", dtype="float32", name="pooler")

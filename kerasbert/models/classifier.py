@@ -58,8 +58,9 @@ def build_classifier(
     config = resolve_model_config(config, encoder_config, directory)
     dtype = dtype or keras.config.dtype_policy()
 
-    # An encoder that has no LoRA does not know the word.
-    options = {"lora_rank": config.lora_rank} if config.lora_rank else {}
+    options = {}
+    if config.encoder == "native":
+        options = {"lora_rank": config.lora_rank, "is_random": directory is None}
     encoder = _encoder_class(config.encoder, encoder_config)(
         encoder_config, pooler=config.pooling == "pooler", dtype=dtype, name="encoder", **options
     )

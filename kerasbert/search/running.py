@@ -1,7 +1,6 @@
 """One trial: hyperparameters to settings, settings to a classifier, and what it is worth."""
 
 import dataclasses
-import gc
 import time
 from collections.abc import Callable
 from typing import Any
@@ -115,9 +114,7 @@ class TrialRunner:
             dataset: default: the config's.
             **options: of `fit_classifier`.
         """
-        # Else Keras keeps every graph of every trial.
-        keras.utils.clear_session()
-        gc.collect()
+        keras.utils.clear_session()  # else Keras keeps every graph of every trial
         dataset = dataset or self._dataset(config)
         with out_of_memory_explained(config.train.batch_size, config.model.max_length):
             run = fit_classifier(config, dataset, shared=self._shared, **options)
