@@ -9,7 +9,6 @@ import numpy as np
 from kerasbert import saving
 from kerasbert.data.columns import Texts
 from kerasbert.errors import InputError
-from kerasbert.models.running import build_forward
 from kerasbert.run import Run
 from kerasbert.scoring import score
 
@@ -39,7 +38,7 @@ class Classifier:
         self.labels = list(run.labels.names)
         self.task = run.labels.task
         self.thresholds = run.labels.thresholds
-        self._forward = build_forward(run.model)
+        self._forward = run.forward  # traced here, not in whichever thread comes first
 
     def predict_proba(
         self, texts: Sequence[str], text_pairs: Sequence[str] | None = None

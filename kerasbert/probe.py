@@ -11,7 +11,6 @@ import numpy as np
 
 from kerasbert import run_directory as files
 from kerasbert.errors import InputError
-from kerasbert.models.running import build_forward
 from kerasbert.run import Run
 from kerasbert.scoring import score
 
@@ -32,7 +31,7 @@ GPU_PROBE_TOLERANCE = 0.01
 def probe_answers(run: Run) -> np.ndarray:
     """The model's answers to the fixed texts, shape (texts, labels)."""
     tokens = run.tokenizer(PROBE_TEXTS, PROBE_PAIRS if run.pair_column else None)
-    return score(build_forward(run.model), run.input_names, tokens)
+    return score(run.forward, run.input_names, tokens)
 
 
 def check_probe(directory: Path, run: Run, metadata: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """A trained classifier with all that is known of it."""
 
 import dataclasses
+import functools
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ from kerasbert.config import FitConfig, ModelConfig
 from kerasbert.config_json import to_json
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
+from kerasbert.models.running import Forward, build_forward
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Run:
     report: dict[str, Any] = dataclasses.field(default_factory=dict)
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    @functools.cached_property
+    def forward(self) -> Forward:
+        """The model as a function, traced once for all that asks it."""
+        return build_forward(self.model)
 
     @property
     def input_names(self) -> list[str]:
