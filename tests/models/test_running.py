@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,12 @@ def test_a_copy_in_bfloat16_answers_nearly_the_same():
     assert not np.array_equal(full, rounded)
     np.testing.assert_allclose(full, rounded, atol=0.01)
     assert running_copy(model, config, "float32") is model
+
+
+def test_a_function_keeps_the_model_that_it_was_made_of():
+    forward = build_forward(
+        build_classifier(ModelConfig(max_length=32), encoder_config=encoder_config("bert"))
+    )
+    expected = forward(BATCH)
+    gc.collect()
+    np.testing.assert_array_equal(forward(BATCH), expected)
