@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import csv
 import dataclasses
+import functools
 import gc
 import tempfile
 import threading
@@ -87,6 +88,13 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def _seed():
     keras.utils.set_random_seed(7)
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Training without graphs, of which tracing one takes longer than a few steps of a toy do."""
+    compiled = functools.partialmethod(keras.Model.compile, run_eagerly=True)
+    monkeypatch.setattr(keras.Model, "compile", compiled)
 
 
 def encoder_config(family: str):

@@ -72,8 +72,9 @@ def test_fit_names_a_free_directory_by_itself(
     taken = Path("saved_weights", f"comments-{toy_base().name}")
     taken.mkdir(parents=True)
     code, out, _ = command(
-        fit, "--train", comments_csv, "--base", toy_base(), "--max-length", 32, "--epochs", 1
-    )
+        fit, "--train", comments_csv, "--base", toy_base(), "--max-length", 32, "--epochs", 1,
+        "--freeze-base",
+    )  # fmt: skip
     assert code == 0
     assert f"saved {taken}-2 after" in out
     assert Path(f"{taken}-2", "report.json").is_file()
@@ -204,7 +205,7 @@ def test_empty_texts_are_counted_and_dropped(command, toy_base, tmp_path):
     path = write_csv(tmp_path / "data.csv", ("text", "label"), rows)
     code, _, err = command(
         fit, "--train", path, "--base", toy_base(), "--max-length", 32, "--epochs", 1,
-        "--output", tmp_path / "run",
+        "--output", tmp_path / "run", "--freeze-base",
     )  # fmt: skip
     assert code == 0
     assert f"warning: {path}: dropped 2 of 42 rows, because 'text' is empty there." in err

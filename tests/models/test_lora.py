@@ -316,8 +316,12 @@ def test_what_cannot_have_lora_is_refused(family, changes, message):
     assert str(error.value) == message
 
 
+@pytest.mark.usefixtures("eager")
 def test_fitted_and_merged_unless_kept(toy_base, comments_csv, tmp_path):
-    changes = {"lora_rank": RANK, "freeze_layers": 1, "head": "linear", "precision": "float32"}
+    changes = {
+        **{"lora_rank": RANK, "freeze_layers": 1, "head": "linear"},
+        **{"precision": "float32", "batch_size": 16},
+    }
     config = toy_config(toy_base(), comments_csv, **changes)
     merged = fit_classifier(config)
     kept = fit_classifier(dataclasses.replace(config, keep_lora=True))

@@ -57,6 +57,7 @@ def test_answers_as_the_published_model(published, tmp_path):
     np.testing.assert_allclose(Classifier(run).predict_proba(texts), expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eager")
 def test_it_can_be_trained_on(published, tmp_path):
     directory, _ = published
     path = write_csv(tmp_path / "a.csv", ("text", "label"), ROWS)

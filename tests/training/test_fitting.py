@@ -79,11 +79,13 @@ def test_a_frozen_base_stays_as_it_was_and_says_so(toy_base, comments_csv):
 def test_bars_on_a_terminal(toy_base, comments_csv):
     shown = StringIO()
     console = Console(file=shown, width=120, force_terminal=True)
-    fit_classifier(toy_config(toy_base(), comments_csv, epochs=2), console=console)
+    config = toy_config(toy_base(), comments_csv, epochs=2, freeze_base=True)
+    fit_classifier(config, console=console)
     assert "epoch 2/2, validating" in shown.getvalue()
     assert "32/32 examples" in shown.getvalue()
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_terminal_is_whole_again_after_an_error(toy_base, comments_csv, monkeypatch):
     def interrupt(self, batch, logs=None):
         raise KeyboardInterrupt
@@ -119,6 +121,7 @@ def test_a_weight_that_moves_though_frozen_stops_the_training():
         model.fit(batch, np.array([0, 1, 0, 1]), verbose=0, callbacks=[proof])
 
 
+@pytest.mark.usefixtures("eager")
 def test_nan_stops_the_training(toy_base, comments_csv, monkeypatch):
     monkeypatch.setattr(
         "kerasbert.training.plan.build_loss",
@@ -143,7 +146,7 @@ def test_multilabel_with_unknown_cells(toy_base, tmp_path):
         for number, (text, label) in enumerate(comments())
     ]
     path = write_csv(tmp_path / "m.csv", ("text", "rude", "odd"), rows)
-    config = toy_config(toy_base(), path, label_columns=("rude", "odd"))
+    config = toy_config(toy_base(), path, label_columns=("rude", "odd"), freeze_base=True)
     run = fit_classifier(config)
     assert run.labels.names == ("rude", "odd")
     report = run.report["validation"]
@@ -168,5 +171,5 @@ def test_a_dataset_of_ones_own(toy_base, comments_csv):
     dataset = read_dataset(toy_config(toy_base(), comments_csv).data)
     half = dataset.train.take(range(0, len(dataset.train), 2))
     dataset = dataclasses.replace(dataset, train=dataset.train.take(range(16)), test=half)
-    run = fit_classifier(toy_config(toy_base()), dataset)
+    run = fit_classifier(toy_config(toy_base(), freeze_base=True), dataset)
     assert run.report["test"]["count"] == len(half)
