@@ -135,6 +135,16 @@ class AdamW(keras.optimizers.Adam):
         scale = ops.minimum(1.0, self.clip_norm / ops.maximum(norm, 1e-12))
         return [grad * ops.cast(scale, grad.dtype) for grad in grads]
 
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        import tensorflow as tf
+
+        # The sum over one replica is its own gradient. TensorFlow would, to have it, register a
+        # function of the training's graph for as long as the process lives, and the graph holds the
+        # weights: each training in a process would keep some three times the size of its model.
+        if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+            return grads_and_vars
+        return super()._all_reduce_sum_gradients(grads_and_vars)
+
     def _apply_weight_decay(self, variables):
         pass  # in `update_step`, by each weight's own step size
 
