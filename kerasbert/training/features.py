@@ -24,7 +24,7 @@ from kerasbert.data.tokens import Tokens
 from kerasbert.errors import InputWarning
 from kerasbert.models.running import build_forward
 from kerasbert.scoring import run_batches
-from kerasbert.training.feature_store import KEY, FeatureStore, Shard, find, make_room
+from kerasbert.training.feature_store import KEY, FeatureStore, Shard, find, gathered, make_room
 from kerasbert.training.stages import Stage
 
 # Bytes of rows that are added to the store together; an interrupted run loses one such part.
@@ -162,7 +162,7 @@ class FeatureCache:
             return shard.rows[shard.offsets[text] : shard.offsets[text + 1]]
 
         def take_vectors(indices: np.ndarray) -> dict[str, np.ndarray]:
-            return {"pooled": np.concatenate([rows_of(index) for index in indices])}
+            return {"pooled": gathered(shards, shard_of[indices], text_in[indices])}
 
         def take_hidden(indices: np.ndarray) -> dict[str, np.ndarray]:
             lengths = tokens.lengths[indices]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kerasbert.errors import InputWarning
-from kerasbert.training.feature_store import KEY, FeatureStore, make_room
+from kerasbert.training.feature_store import KEY, FeatureStore, gathered, make_room
 
 # Two processes add to one store, as close together as a pipe can bring them.
 ADD = """
@@ -48,6 +48,22 @@ def read(store, *names):
         assert np.all(rows == rows[0, 0])
         found.append((rows[0, 0], len(rows)))
     return found
+
+
+def test_one_row_of_each_text_is_gathered_from_all_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr("kerasbert.training.feature_store._MAPPED", 150)
+    store = FeatureStore(tmp_path / "store")
+    # Of texts with one row each; the second shard is small enough to be read.
+    store.add(keys_of("c", "a", "d"), [np.full((1, 3), value, np.float32) for value in (2, 0, 3)])
+    store.add(keys_of("b"), [np.full((1, 3), 1, np.float32)])
+    assert [isinstance(shard.rows, np.memmap) for shard in store.shards] == [True, False]
+    for names in ("dabbca", "ddac", "b"):
+        rows = gathered(store.shards, *store.find(keys_of(*names)))
+        assert type(rows) is np.ndarray
+        assert rows.dtype == np.float32
+        np.testing.assert_array_equal(rows, [["abcd".index(name)] * 3 for name in names])
+    # And not a view of what is mapped, which may be removed.
+    assert rows.base is None or not isinstance(rows.base, np.memmap)
 
 
 @pytest.fixture
