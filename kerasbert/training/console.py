@@ -1,7 +1,6 @@
 """What a training writes on the screen: bars on a terminal, lines anywhere else."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
@@ -90,12 +89,14 @@ class Screen:
             self._epoch, total=self._num_examples, completed=self._done, numbers=""
         )
         self._progress.start()
-        self._started, self._done_before = time.perf_counter(), self._done
+        self._seconds, self._done_before = 0.0, self._done
 
     def step(self, row: Row, num_examples: float) -> None:
         """Move the bar, and write a line where one is due."""
         self._done += num_examples
-        speed = (self._done - self._done_before) / (time.perf_counter() - self._started)
+        # Not by the clock: several steps may be told at once, after the last of them.
+        self._seconds += num_examples / row["examples_per_second"]
+        speed = (self._done - self._done_before) / self._seconds
         numbers = f"{speed:,.0f} examples/s  loss {row['loss']:.4f}"
         self._progress.update(self._bar, completed=self._done, numbers=numbers)
         if not self._every:

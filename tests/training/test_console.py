@@ -11,7 +11,10 @@ def make_console(is_terminal=False, width=60):
 
 
 def row(step, loss, accuracy=0.5):
-    return {"step": step, "loss": loss, "accuracy": accuracy, "learning_rate": 2.5e-5 * step}
+    return {
+        **{"step": step, "loss": loss, "accuracy": accuracy},
+        **{"learning_rate": 2.5e-5 * step, "examples_per_second": 100.0 * step},
+    }
 
 
 def lines_of(console, losses, accuracies=None, *, every=None, num_steps=1000, first=1):
@@ -22,7 +25,6 @@ def lines_of(console, losses, accuracies=None, *, every=None, num_steps=1000, fi
         for number, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True), first):
             screen.step(row(number, loss, accuracy), 8.0)
     lines = console.file.getvalue().splitlines()
-    # How fast it went is not the same twice.
     return [line.rpartition("  ")[0] for line in lines if line.endswith("examples/s")]
 
 
@@ -38,6 +40,17 @@ def test_every_so_many_steps_a_line_with_the_mean_since_the_last():
         "step 3/1,000  loss 2.0000  accuracy 0.3333  learning rate 7.50e-05",
         "step 6/1,000  loss 6.0000  accuracy 0.8333  learning rate 1.50e-04",
     ]
+
+
+def test_the_speed_is_the_mean_since_the_epoch_began_or_went_on():
+    console = make_console()
+    with Screen(console, num_examples=80, num_epochs=1, num_steps=10, every=1) as screen:
+        screen.begin_epoch(0, 24.0)
+        for step in (1, 4):
+            screen.step(row(step, 1.0), 8.0)
+    # 8 in 0.08 s, and 16 in 0.1 s.
+    speeds = [line.split("  ")[-1] for line in console.file.getvalue().splitlines()]
+    assert speeds == ["100 examples/s", "160 examples/s"]
 
 
 def test_going_on_the_lines_stand_at_the_same_steps():
