@@ -31,7 +31,7 @@ STEPS = [
     {"models.running"},
     {"out_of_fold", "run", "training.console", "training.feature_store", "training.stages"},
     {"probe", "weights_file", "training.callbacks", "training.class_weights", "search.screen"},
-    {"saving", "training.interruption", "training.phases"},
+    {"saving", "training.interruption", "training.phases", "training.stepwise"},
     {"training.features", "training.plan", "training.trackers"},
     {"training.shared"},
     {"training.preparing"},

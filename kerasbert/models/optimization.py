@@ -236,6 +236,8 @@ def compile_classifier(
     task: str,
     optimizer: keras.optimizers.Optimizer,
     loss: keras.losses.Loss | None = None,
+    *,
+    steps_per_execution: int = 1,
 ) -> None:
     """Compile for training. Freeze before: what can be trained is read off here.
 
@@ -244,6 +246,7 @@ def compile_classifier(
         task: a key of `kerasbert.tasks.TASKS`.
         optimizer: from `build_optimizer`, or another.
         loss: from `build_loss`; default: the task's.
+        steps_per_execution: batches that Keras takes in one call of TensorFlow.
     """
     model.compile(
         optimizer=optimizer,
@@ -251,6 +254,7 @@ def compile_classifier(
         metrics=None if task == "regression" else [accuracy_metric(task)],
         # XLA would compile once per sequence length, for seconds each.
         jit_compile=False,
+        steps_per_execution=steps_per_execution,
     )
 
 

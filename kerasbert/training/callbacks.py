@@ -3,75 +3,77 @@
 import time
 import zlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
-import tensorflow as tf
 from rich.console import Console
 
 from kerasbert.errors import TrainingError
 from kerasbert.training.console import say
 
 
+class StepNumbers(NamedTuple):
+    """What a step gave.
+
+    Attributes:
+        loss: of the step alone, the mean over its examples.
+        accuracy: likewise; None for regression.
+        gradient_norm: length of its gradient before it was clipped.
+        seconds: that it took: of a call that took several steps, an equal share.
+    """
+
+    loss: float
+    accuracy: float | None
+    gradient_norm: float
+    seconds: float
+
+
 class Steps(keras.callbacks.Callback):
-    """Tells the numbers of each step as it is taken, from the batches that make it.
+    """Tells the numbers of each step of a `Stepwise` model, from the batches that make it.
 
     Args:
-        on_step: called after each step with `loss` and `accuracy` (None for regression), those of
-            the step alone, and `seconds`. Where it returns True the training stops.
+        on_steps: called with the steps of each call of Keras's, of which it may take several. Where
+            it returns True the training stops.
         accumulation: batches that make one step.
 
     One object serves all epochs of a compiled model.
     """
 
-    def __init__(
-        self, on_step: Callable[[float, float | None, float], bool], accumulation: int = 1
-    ):
+    def __init__(self, on_steps: Callable[[list[StepNumbers]], bool], accumulation: int = 1):
         super().__init__()
-        self._on_step, self._accumulation = on_step, accumulation
-        self._reset_metrics: Callable | None = None
+        self._on_steps, self._accumulation = on_steps, accumulation
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._batches: list[dict] = []
+        self._batches: list[list[float]] = []
         self._started = time.perf_counter()
 
-    def on_train_batch_begin(self, batch, logs=None):
-        # Keras gives means since the epoch began; so they are means over one batch. Before the
-        # first one Keras resets them itself, and has not built all of them yet.
-        if batch == 0:
-            return
-        if self._reset_metrics is None:
-            self._reset_metrics = _one_call_to_reset(self.model.metrics_variables)
-        self._reset_metrics()
-
     def on_train_batch_end(self, batch, logs=None):
-        self._batches.append(logs)
-        if len(self._batches) < self._accumulation:
+        self._batches += self.model.last_batches().tolist()
+        size = self._accumulation
+        num_steps = len(self._batches) // size
+        if not num_steps:
             return
-        # The weights of accumulated batches are in their losses already.
-        loss, accuracy = (
-            sum(logs[name] for logs in self._batches) / self._accumulation if name in logs else None
-            for name in ("loss", "accuracy")
-        )
-        self._batches = []
         now = time.perf_counter()
-        if self._on_step(loss, accuracy, now - self._started):
-            self.model.stop_training = True
+        seconds = (now - self._started) / num_steps
         self._started = now
+        whole = [self._batches[size * step : size * (step + 1)] for step in range(num_steps)]
+        self._batches = self._batches[size * num_steps :]
+        has_accuracy = "accuracy" in logs
+        steps = [_step(batches, has_accuracy, seconds) for batches in whole]
+        if self._on_steps(steps):
+            self.model.stop_training = True
 
 
-def _one_call_to_reset(variables: list[keras.Variable]) -> Callable:
-    """Reset metrics; Keras makes a call for each variable, which a small head's step feels."""
-
-    @tf.function
-    def reset():
-        for variable in variables:
-            variable.assign(keras.ops.zeros_like(variable))
-
-    return reset
+def _step(batches: list[list[float]], has_accuracy: bool, seconds: float) -> StepNumbers:
+    # The weights of accumulated batches are in their losses already.
+    loss, accuracy = (sum(batch[place] for batch in batches) / len(batches) for place in (0, 1))
+    return StepNumbers(loss, accuracy if has_accuracy else None, batches[-1][2], seconds)
 
 
 class FreezingProof(keras.callbacks.Callback):
     """Compare every weight before and after the first step that is taken, bit for bit.
+
+    Where Keras takes several steps in one call, after those of the first one.
 
     A frozen weight that moved is a `TrainingError`; so are live weights none of which moved.
 
@@ -96,12 +98,13 @@ class FreezingProof(keras.callbacks.Callback):
         if self._is_proven or (batch + 1) % self._accumulation:
             return
         after, before = self._fingerprints(), self._before
+        first = self._first_steps(batch + 1)
         live = {variable.path for variable in self._classifier.trainable_weights}
         frozen = {variable.path for variable in self._frozen_weights()}
         moved = {path for path in after if after[path] != before[path]}
         if moved & frozen:
             raise TrainingError(
-                f"The frozen weight {sorted(moved & frozen)[0]!r} moved in the first step. "
+                f"The frozen weight {sorted(moved & frozen)[0]!r} moved in the {first}. "
                 "Compile the model after freezing: what can be trained is read off then."
             )
         if not moved & live:
@@ -109,17 +112,23 @@ class FreezingProof(keras.callbacks.Callback):
             if isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer):
                 return
             raise TrainingError(
-                "No weight moved in the first step. Compile the model after freezing: what can be "
+                f"No weight moved in the {first}. Compile the model after freezing: what can be "
                 "trained is read off then."
             )
         self._is_proven, self._before = True, None
         still = sorted(live - moved)
         say(
             self._console,
-            f"after the first step: {len(frozen)} frozen weights unchanged bit for bit, "
+            f"after the {first}: {len(frozen)} frozen weights unchanged bit for bit, "
             f"{len(moved & live)} of {len(live)} others changed"
             + (f", not {', '.join(still[:3])}" if still else ""),
         )
+
+    def _first_steps(self, num_batches: int) -> str:
+        # Keras counts the batches that a call may take, of which an epoch may have fewer.
+        num_batches = min(num_batches, self.params["steps"])
+        num_steps = num_batches // self._accumulation
+        return "first step" if num_steps == 1 else f"first {num_steps} steps"
 
     def _frozen_weights(self) -> list[keras.Variable]:
         # The statistics of batch normalisation are not trained, yet they move.

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a training after its step, not in the middle of one."""
+"""Ctrl-C ends a training after its step, or the few taken at once, not in the middle of one."""
 
 import contextlib
 import signal

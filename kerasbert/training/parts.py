@@ -11,12 +11,18 @@ from kerasbert.config import ModelConfig, TrainConfig
 from kerasbert.data.batches import sorted_buckets
 from kerasbert.data.pipeline import Source, token_source
 from kerasbert.data.tokens import Tokens
+from kerasbert.models.optimization import compile_classifier
 from kerasbert.models.running import Forward, build_forward, running_copy
 from kerasbert.scoring import score
 from kerasbert.training.console import encoding_bar, say
 from kerasbert.training.features import FeatureCache, cache_directory, fits
 from kerasbert.training.shared import Shared
 from kerasbert.training.stages import Stage, frozen_stage
+from kerasbert.training.stepwise import Stepwise
+
+# For small steps: a call of TensorFlow costs as much as a step of a small head on kept vectors, and
+# what is seen or saved between two calls should still be seen several times a second.
+STEPS_PER_CALL = 32
 
 
 class Part(abc.ABC):
@@ -24,9 +30,35 @@ class Part(abc.ABC):
 
     Attributes:
         trained: the Keras model to compile and fit; its weights are the classifier's own.
+        steps_per_call: steps that Keras is to take at once; more than 1 where they are small.
     """
 
-    trained: keras.Model
+    trained: Stepwise
+    steps_per_call: int = 1
+
+    def compile(
+        self,
+        task: str,
+        optimizer: keras.optimizers.Optimizer,
+        loss: keras.losses.Loss,
+        accumulation: int,
+    ) -> None:
+        """Compile what is trained.
+
+        Args:
+            task: a key of `kerasbert.tasks.TASKS`.
+            optimizer: an `AdamW`, perhaps in a `LossScaleOptimizer`.
+            loss: what is minimised.
+            accumulation: batches that make one step.
+        """
+        compile_classifier(
+            self.trained,
+            task,
+            optimizer,
+            loss,
+            # Whole steps, so that between two calls no batches wait to be made one.
+            steps_per_execution=self.steps_per_call * accumulation,
+        )
 
     @abc.abstractmethod
     def source(self, tokens: Tokens) -> Source:
@@ -45,7 +77,7 @@ class WholeModel(Part):
     """The classifier as it is, reading word pieces."""
 
     def __init__(self, model: keras.Model, config: ModelConfig, precision: str):
-        self.trained = self._model = model
+        self.trained, self._model = Stepwise.over(model), model
         self._config, self._precision = config, precision
         self._forward: Forward | None = None
 
@@ -73,7 +105,9 @@ class AboveFrozen(Part):
         shared: Shared,
         console: Console,
     ):
-        self.trained = stage.rest
+        self.trained = Stepwise.over(stage.rest)
+        if not stage.has_row_per_piece:
+            self.steps_per_call = STEPS_PER_CALL
         self._stage, self._whole, self._console = stage, whole, console
         self._cache, self._shared = cache, shared
         self._sources: list[tuple[Tokens, Source]] = []

@@ -17,9 +17,9 @@ from kerasbert.config import FitConfig
 from kerasbert.data.dataset import Dataset
 from kerasbert.data.pipeline import training_batches
 from kerasbert.errors import InputError
-from kerasbert.models.optimization import build_optimizer, compile_classifier, scale_losses
+from kerasbert.models.optimization import build_optimizer, scale_losses
 from kerasbert.models.running import running_precision, training_precision
-from kerasbert.training.callbacks import Steps
+from kerasbert.training.callbacks import StepNumbers, Steps
 from kerasbert.training.memory import out_of_memory_explained
 from kerasbert.training.parts import trained_part
 from kerasbert.training.plan import plan_training
@@ -138,11 +138,14 @@ def find_learning_rate(
     precision = running_precision(train.precision, config.model.encoder)
     losses: list[float] = []
 
-    def on_step(loss: float, accuracy: float | None, seconds: float) -> bool:
-        losses.append(loss)
-        smoothed = smooth(losses)
-        is_broken = not smoothed[-1] <= _BROKEN * np.mean(losses[:_SETTLED])  # or is no number
-        return len(losses) == num_steps or is_broken
+    def on_steps(steps: list[StepNumbers]) -> bool:
+        for step in steps:
+            losses.append(step.loss)
+            smoothed = smooth(losses)
+            is_broken = not smoothed[-1] <= _BROKEN * np.mean(losses[:_SETTLED])  # or is no number
+            if len(losses) == num_steps or is_broken:
+                return True  # and what else the call took is of no interest
+        return False
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(
@@ -163,8 +166,8 @@ def find_learning_rate(
             )
         )
         source = part.source(data.tokens)
-        compile_classifier(part.trained, data.labels.task, optimizer, plan.loss)
-        steps = Steps(on_step, train.gradient_accumulation)
+        part.compile(data.labels.task, optimizer, plan.loss, train.gradient_accumulation)
+        steps = Steps(on_steps, train.gradient_accumulation)
         for epoch in itertools.count():
             batches = training_batches(
                 source,

@@ -77,6 +77,7 @@ class Recorder:
         accuracy: float | None,
         seconds: float,
         gradient_norm: float,
+        memory_mb: float,
     ) -> None:
         """A step was taken, which `progress` counts already."""
         row = self._add(
@@ -87,6 +88,7 @@ class Recorder:
             accuracy=accuracy,
             learning_rate=float(self._rates[progress.num_steps - 1]),
             gradient_norm=gradient_norm,
+            memory_mb=memory_mb,
             examples_per_second=self._plan.examples_per_step / seconds,
         )
         self._screen.step(row, self._plan.examples_per_step)
@@ -97,6 +99,7 @@ class Recorder:
             progress,
             kind="epoch",
             epoch=progress.epoch,
+            memory_mb=resident_mb(),
             loss=progress.losses / progress.step,
             accuracy=progress.accuracies / progress.step if "accuracy" in report else None,
             examples_per_second=self._plan.examples_per_step * progress.step / progress.seconds,
@@ -125,7 +128,7 @@ class Recorder:
                 say(self._console, f"look: {finding}")
 
     def _add(self, progress: Progress, **values: Any) -> Row:
-        row = self._history.add(step=progress.num_steps, memory_mb=resident_mb(), **values)
+        row = self._history.add(step=progress.num_steps, **values)
         progress.num_rows = len(self._history.rows)
         self._trackers.log(row)
         return row

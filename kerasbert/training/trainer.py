@@ -12,13 +12,12 @@ from kerasbert.data.pipeline import training_batches
 from kerasbert.errors import InputError, TrainingError
 from kerasbert.history import History
 from kerasbert.metrics import build_report
-from kerasbert.models.optimization import compile_classifier
 from kerasbert.models.running import build_forward, running_precision
 from kerasbert.scoring import score_taken
-from kerasbert.training.callbacks import FreezingProof, Steps
+from kerasbert.training.callbacks import FreezingProof, StepNumbers, Steps
 from kerasbert.training.console import say
 from kerasbert.training.interruption import Interruption, interruption
-from kerasbert.training.memory import out_of_memory_explained
+from kerasbert.training.memory import out_of_memory_explained, resident_mb
 from kerasbert.training.parts import Part, trained_part
 from kerasbert.training.phases import Phase
 from kerasbert.training.plan import plan_training
@@ -165,13 +164,13 @@ class Trainer:
             )
             self._source = self.part.source(data.tokens)
             self._validation_source = self.part.source(data.validation_tokens)
-        compile_classifier(
-            self.part.trained, data.labels.task, self._state.optimizer, self.plan.loss
+        self.part.compile(
+            data.labels.task, self._state.optimizer, self.plan.loss, train.gradient_accumulation
         )
         self._forward = build_forward(self.part.trained)
         self._callbacks = [
             FreezingProof(self._console, self._model, train.gradient_accumulation),
-            Steps(self._on_step, train.gradient_accumulation),
+            Steps(self._on_steps, train.gradient_accumulation),
         ]
 
     def _run_epoch(self) -> None:
@@ -189,6 +188,7 @@ class Trainer:
                 bucket=train.bucket,
                 accumulation=train.gradient_accumulation,
                 skip=progress.step,
+                num_steps=num_steps,
             )
             with self._memory_watched():
                 self.part.trained.fit(
@@ -204,25 +204,22 @@ class Trainer:
             self._end_epoch()
             self._write_checkpoint()
 
-    def _on_step(self, loss: float, accuracy: float | None, seconds: float) -> bool:
-        """Count a step and write it down; whether to stop after it."""
-        progress = self._progress
-        if not math.isfinite(loss):
-            raise _not_a_number(f"at step {progress.step + 1} of epoch {progress.epoch + 1}", loss)
-        progress.step += 1
-        progress.num_steps += 1
-        progress.losses += loss
-        progress.accuracies += accuracy or 0.0
-        progress.seconds += seconds
-        self._recorder.step(
-            progress,
-            loss=loss,
-            accuracy=accuracy,
-            seconds=seconds,
-            gradient_norm=float(self._state.adamw.gradient_norm.numpy()),
-        )
-        self._write_checkpoint()
-        return self._asked.is_asked or progress.step >= self.plan.steps_in(progress.epoch)
+    def _on_steps(self, steps: list[StepNumbers]) -> bool:
+        """Count the steps of a call and write them down; whether to stop after it."""
+        progress, memory_mb = self._progress, resident_mb()
+        for step in steps:
+            if not math.isfinite(step.loss):
+                where = f"at step {progress.step + 1} of epoch {progress.epoch + 1}"
+                raise _not_a_number(where, step.loss)
+            progress.step += 1
+            progress.num_steps += 1
+            progress.losses += step.loss
+            progress.accuracies += step.accuracy or 0.0
+            progress.seconds += step.seconds
+            self._recorder.step(progress, memory_mb=memory_mb, **step._asdict())
+        # Only here, where the weights are those of the last step that is counted.
+        self._write_checkpoint(num_new=len(steps))
+        return self._asked.is_asked
 
     def _end_epoch(self) -> None:
         """Validate, keep the weights if they are the best so far, and write the epoch's row."""
@@ -273,11 +270,11 @@ class Trainer:
         else:
             self._state.use_averages()
 
-    def _write_checkpoint(self, is_due: bool = False) -> None:
+    def _write_checkpoint(self, is_due: bool = False, num_new: int = 1) -> None:
         """Write one where it is due, and where the training is about to be left."""
         if self._timer is None:
             return
-        if is_due or self._asked.is_asked or self._timer.is_due(self._progress.num_steps):
+        if is_due or self._asked.is_asked or self._timer.is_due(self._progress.num_steps, num_new):
             checkpoint = self._state.checkpoint(
                 self._progress, findings=self.findings, trackers=self._trackers.state()
             )

@@ -233,10 +233,15 @@ class CheckpointTimer:
         """Seconds since the last one."""
         return time.monotonic() - self._started
 
-    def is_due(self, num_steps: int) -> bool:
-        """Whether one is due after this step of the training."""
+    def is_due(self, num_steps: int, num_new: int = 1) -> bool:
+        """Whether one is due after so many steps of the training, or after one of the last few.
+
+        Args:
+            num_steps: of the training so far.
+            num_new: of these, the ones that were taken at once.
+        """
         if self._record.checkpoint_steps is not None:
-            return num_steps % self._record.checkpoint_steps == 0
+            return num_steps % self._record.checkpoint_steps < num_new
         return self.waited >= 60 * self._record.checkpoint_minutes
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from kerasbert.errors import TrainingError
 from kerasbert.models.optimization import AdamW, compile_classifier
 from kerasbert.training.callbacks import FreezingProof, Steps
+from kerasbert.training.stepwise import Stepwise
 
 COUNT, SIZE = 12, 2
 RANDOM = np.random.default_rng(0)
@@ -15,19 +16,21 @@ INPUTS = RANDOM.normal(size=(COUNT, 3)).astype(np.float32)
 CLASSES = RANDOM.integers(0, 2, COUNT).astype(np.int32)
 
 
-def make_model(task="binary", rate=0.0, accumulation=1, freeze=()):
-    """Two layers, of which one or both may be frozen."""
+def make_model(task="binary", rate=0.0, accumulation=1, freeze=(), per_call=1):
+    """Two layers, of which one or both may be frozen; Keras takes so many batches at once."""
     keras.utils.set_random_seed(7)
     outputs = keras.layers.Dense(2, activation="softmax", name="upper")
     if task == "regression":
         outputs = keras.layers.Dense(1, name="upper")
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="lower"), outputs])
+    inputs = keras.Input((3,))
+    model = Stepwise(inputs, outputs(keras.layers.Dense(4, name="lower")(inputs)))
     for name in freeze:
         for variable in model.get_layer(name).weights:
             variable.trainable = False
     steps = accumulation if accumulation > 1 else None
-    compile_classifier(model, task, AdamW(rate, gradient_accumulation_steps=steps))
-    model.run_eagerly = True
+    optimizer = AdamW(rate, gradient_accumulation_steps=steps)
+    compile_classifier(model, task, optimizer, steps_per_execution=per_call)
+    model.run_eagerly = per_call == 1
     return model
 
 
@@ -40,12 +43,12 @@ def fit(model, *callbacks, targets=CLASSES, **options):
 def steps_of(model, accumulation=1, stop_after=None, targets=CLASSES, **options):
     found = []
 
-    def on_step(loss, accuracy, seconds):
-        assert seconds > 0
-        found.append((loss, accuracy))
-        return len(found) == stop_after
+    def on_steps(steps):
+        assert all(step.seconds == steps[0].seconds > 0 for step in steps)
+        found.extend((step.loss, step.accuracy) for step in steps)
+        return stop_after is not None and len(found) >= stop_after
 
-    fit(model, Steps(on_step, accumulation), targets=targets, **options)
+    fit(model, Steps(on_steps, accumulation), targets=targets, **options)
     return found
 
 
@@ -57,9 +60,11 @@ def by_hand(model, size):
     return list(zip(losses.mean(axis=1), right.mean(axis=1), strict=True))
 
 
-@pytest.mark.parametrize("accumulation", [1, 2, 3])
-def test_the_numbers_are_those_of_the_step_alone(accumulation):
-    model = make_model(accumulation=accumulation)
+@pytest.mark.parametrize(
+    ("accumulation", "per_call"), [(1, 1), (2, 1), (3, 1), (1, 4), (2, 4), (3, 2)]
+)
+def test_the_numbers_are_those_of_the_step_alone(accumulation, per_call):
+    model = make_model(accumulation=accumulation, per_call=per_call)
     found = steps_of(model, accumulation)
     assert len(found) == COUNT // SIZE // accumulation
     np.testing.assert_allclose(found, by_hand(model, SIZE * accumulation), rtol=1e-5)
@@ -90,9 +95,29 @@ def test_it_stops_after_the_step_that_says_so(accumulation):
     assert int(model.optimizer.iterations) == 2
 
 
+def test_several_steps_in_one_call_stop_after_the_call():
+    model = make_model(rate=0.1, per_call=4)
+    assert len(steps_of(model, stop_after=2)) == 4
+    assert int(model.optimizer.iterations) == 4
+
+
+def test_the_gradient_norm_and_the_time_of_each_step():
+    calls = {}
+    for per_call in (1, 4):
+        calls[per_call] = []
+        model = make_model(rate=0.1, per_call=per_call)
+        fit(model, Steps(lambda steps, told=calls[per_call]: told.append(steps)))
+    assert [len(steps) for steps in calls[4]] == [4, 2]
+    alone, together = ([step for call in calls[k] for step in call] for k in (1, 4))
+    norms = [[step.gradient_norm for step in steps] for steps in (alone, together)]
+    np.testing.assert_allclose(*norms, rtol=1e-5)
+    assert len(set(norms[0])) == 6
+    assert len({step.seconds for step in together[:4]}) == 1
+
+
 def test_each_fit_begins_a_step():
     model = make_model(accumulation=4)
-    steps = Steps(lambda *numbers: found.append(numbers[0]) or False, 4)
+    steps = Steps(lambda steps: found.extend(step.loss for step in steps), 4)
     for _ in range(2):
         found = []
         # Of six batches the first four are a step; the other two are of none.
@@ -120,10 +145,21 @@ def test_what_is_frozen_is_proven_after_the_first_step_and_once(accumulation):
     )
 
 
+@pytest.mark.parametrize(
+    ("accumulation", "per_call", "first"), [(1, 4, 4), (1, 32, 6), (2, 4, 2), (3, 12, 2)]
+)
+def test_of_several_steps_in_one_call_all_are_proven(accumulation, per_call, first):
+    model = make_model(rate=0.1, accumulation=accumulation, freeze=["lower"], per_call=per_call)
+    proof, shown = proof_of(model, accumulation)
+    fit(model, proof)
+    assert shown.getvalue().startswith(f"after the first {first} steps: 2 frozen weights unchanged")
+
+
 def test_nothing_is_judged_before_the_last_batch_of_the_step():
     model = make_model(rate=0.1, accumulation=3)
     proof, shown = proof_of(model, 3)
     proof.set_model(model)
+    proof.set_params({"steps": 6})
     proof.on_train_begin()
     for batch in range(2):
         proof.on_train_batch_end(batch)
@@ -174,6 +210,7 @@ def test_of_scaled_losses_the_first_steps_may_be_skipped():
     model.compile(keras.optimizers.LossScaleOptimizer(AdamW(0.1)), "mse")
     proof, shown = proof_of(model)
     proof.set_model(model)
+    proof.set_params({"steps": 6})
     proof.on_train_begin()
     proof.on_train_batch_end(0)
     assert shown.getvalue() == ""

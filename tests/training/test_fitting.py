@@ -18,6 +18,7 @@ from kerasbert.models.classifier import build_classifier
 from kerasbert.models.optimization import AdamW, compile_classifier
 from kerasbert.training.callbacks import FreezingProof, Steps
 from kerasbert.training.fitting import fit_classifier
+from kerasbert.training.parts import Part
 from tests.conftest import comments, encoder_config, toy_config, write_csv
 
 # With these a toy base learns its toy task to the end, whatever the seed.
@@ -121,6 +122,13 @@ def test_a_weight_that_moves_though_frozen_stops_the_training():
         model.fit(batch, np.array([0, 1, 0, 1]), verbose=0, callbacks=[proof])
 
 
+def test_nan_within_a_call_of_several_steps_is_told_of_the_step_that_has_it(toy_base, comments_csv):
+    # The first loss is of the weights at the start, the second of weights beyond all numbers.
+    settings = {"freeze_base": True, "head": "linear", "learning_rate": 1e38, "warmup": 0.0}
+    with pytest.raises(TrainingError, match=r"at step 2 of epoch 1"):
+        fit_classifier(toy_config(toy_base(), comments_csv, **settings))
+
+
 @pytest.mark.usefixtures("eager")
 def test_nan_stops_the_training(toy_base, comments_csv, monkeypatch):
     monkeypatch.setattr(
@@ -132,11 +140,20 @@ def test_nan_stops_the_training(toy_base, comments_csv, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision(precision, toy_base, comments_csv):
+def test_mixed_precision(precision, toy_base, comments_csv, monkeypatch):
+    optimizers = []
+    compile_part = Part.compile
+
+    def look(self, task, optimizer, *settings):
+        optimizers.append(optimizer)
+        compile_part(self, task, optimizer, *settings)
+
+    monkeypatch.setattr(Part, "compile", look)
     run = fit_classifier(toy_config(toy_base(), comments_csv, precision=precision))
     assert run.precision == precision
     assert math.isfinite(run.report["validation"]["loss"])
-    is_scaled = isinstance(run.model.optimizer, keras.optimizers.LossScaleOptimizer)
+    (optimizer,) = optimizers
+    is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     assert is_scaled == (precision == "mixed_float16")
 
 

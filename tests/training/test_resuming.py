@@ -80,7 +80,34 @@ def test_the_weights_of_a_run_that_was_never_killed(
     assert read_history(tmp_path / "run.unfinished" / "history.csv") == run.history
 
 
-def test_a_checkpoint_each_time_some_minutes_are_over(toy_base, comments_csv, tmp_path):
+def test_of_several_steps_in_one_call_the_checkpoint_is_of_the_last(
+    toy_base, comments_csv, tmp_path, monkeypatch
+):
+    """Three steps at once, and then the one that is left of each epoch."""
+    settings = {"epochs": 2, "checkpoint_steps": 2, "freeze_base": True, "head": "mlp"}
+    config = toy_config(toy_base(), comments_csv, resume=True, **settings)
+    expected = fit_classifier(config)
+    monkeypatch.setattr("kerasbert.training.parts.STEPS_PER_CALL", 3)
+    unfinished = Unfinished(tmp_path / "run.unfinished")
+    # Killed at the step, and what was kept by then: of a call that is not over there is nothing.
+    for step, kept in ((2, []), (4, [3]), (6, [3, 4]), (8, [4, 7])):
+        with monkeypatch.context() as patches, pytest.raises(Killed):
+            kill_at(patches, step)
+            fit_classifier(config, unfinished=unfinished.directory)
+        names = sorted(path.name for path in unfinished.directory.glob("checkpoint-*"))
+        assert [int(name.split("-")[1].split(".")[0]) for name in names] == kept
+    run = fit_classifier(config, unfinished=unfinished.directory)
+    assert_same_weights(run, expected)
+    assert run.training == expected.training
+    for column in ("kind", "epoch", "step", "loss", "gradient_norm", "val_loss"):
+        assert [row[column] for row in run.history] == [row[column] for row in expected.history]
+    assert read_history(unfinished.history) == run.history
+
+
+def test_a_checkpoint_each_time_some_minutes_are_over(
+    toy_base, comments_csv, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("kerasbert.training.parts.STEPS_PER_CALL", 1)
     config = toy_config(toy_base(), comments_csv, freeze_base=True, checkpoint_minutes=0.0)
     fit_classifier(config, unfinished=tmp_path / "run.unfinished")
     assert len(list((tmp_path / "run.unfinished").glob("checkpoint-*"))) == 2
@@ -103,11 +130,12 @@ def test_ctrl_c_saves_what_is_best_and_the_run_goes_on(
 ):
     config = toy_config(toy_base(), comments_csv, epochs=3, freeze_base=True, checkpoint_steps=100)
     expected = fit_classifier(config)
+    monkeypatch.setattr("kerasbert.training.parts.STEPS_PER_CALL", 2)
     take_step = Recorder.step
 
     def press_ctrl_c(self, progress, **numbers):
         take_step(self, progress, **numbers)
-        if progress.num_steps == 6:
+        if progress.num_steps == 5:  # the first of two in one call, which is then counted whole
             signal.raise_signal(signal.SIGINT)
 
     output = tmp_path / "run"

@@ -105,6 +105,39 @@ def test_max_steps_end_the_training_within_an_epoch(toy_base, comments_csv):
     assert f"accuracy {mean:.4f}" in lines[1]
 
 
+SEVERAL_STEPS = {
+    "cut short": {"max_steps": 6, "head": "mlp"},
+    "accumulated": {"gradient_accumulation": 2, "batch_size": 4, "epochs": 2, "head": "linear"},
+}
+
+
+@pytest.mark.parametrize("settings", SEVERAL_STEPS.values(), ids=SEVERAL_STEPS)
+def test_several_steps_in_one_call_are_as_one_by_one(settings, toy_base, comments_csv, monkeypatch):
+    """Of four steps in each epoch, three are taken at once, or all."""
+    config = toy_config(
+        toy_base(), comments_csv, freeze_base=True, dropout=0.5, learning_rate=1e-2, **settings
+    )
+    runs = {}
+    for steps_per_call in (1, 3, 32):
+        monkeypatch.setattr("kerasbert.training.parts.STEPS_PER_CALL", steps_per_call)
+        runs[steps_per_call], shown = fit(config)
+        first = "first step:" if steps_per_call == 1 else f"first {min(steps_per_call, 4)} steps:"
+        assert f"after the {first}" in shown
+    expected = runs[1]
+    same = [name for name in COLUMNS if name not in ("examples_per_second", "memory_mb")]
+    for run in runs.values():
+        assert run.report == expected.report
+        assert run.training == expected.training
+        for ours, theirs in zip(weights_of(run.model), weights_of(expected.model), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        for ours, theirs in zip(run.history, expected.history, strict=True):
+            assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
+    # What a call shares out, or is looked up once for all of it.
+    for name in ("examples_per_second", "memory_mb"):
+        assert len({row[name] for row in runs[3].history[:3]}) == 1
+        assert len({row[name] for row in runs[32].history[:4]}) == 1
+
+
 @pytest.mark.usefixtures("eager")
 def test_the_base_is_opened_on_the_way(toy_base, comments_csv, monkeypatch):
     seen = []

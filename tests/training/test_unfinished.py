@@ -279,6 +279,14 @@ def test_a_checkpoint_is_due_after_so_many_steps():
     assert [timer.is_due(step) for step in range(1, 8)] == [False, False, True] * 2 + [False]
 
 
+def test_a_checkpoint_is_due_where_it_was_for_one_of_several_steps():
+    timer = CheckpointTimer(RecordConfig(checkpoint_steps=5, checkpoint_minutes=0.0))
+    # Steps 1 to 3, 4 to 6, 7 to 9 and 10 to 12.
+    assert [timer.is_due(step, 3) for step in (3, 6, 9, 12)] == [False, True, False, True]
+    assert timer.is_due(4, 4) is False
+    assert timer.is_due(32, 32) is True
+
+
 def test_a_checkpoint_is_due_after_so_many_minutes(monkeypatch):
     now = 100.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
