@@ -55,3 +55,14 @@ def test_what_it_finds_can_be_trained_with(settings, toy_base, comments_csv):
     assert (np.diff(found.rates) > 0).all()
     assert found.rates[0] < found.proposal < found.rates[-1]
     assert found.lowest in found.rates
+
+
+def test_several_steps_in_one_call_find_the_same(toy_base, comments_csv, monkeypatch):
+    settings = {"freeze_base": True, "max_steps": 99, "pooling": "mean", "head": "linear"}
+    config = toy_config(toy_base(), comments_csv, **settings)
+    found = []
+    for steps_per_call in (1, 3):
+        monkeypatch.setattr("kerasbert.training.parts.STEPS_PER_CALL", steps_per_call)
+        found.append(find_learning_rate(config, read_dataset(config.data, 0)))
+    np.testing.assert_array_equal(found[0].losses, found[1].losses)
+    assert found[0].proposal == found[1].proposal
