@@ -66,9 +66,11 @@ def test_ctrl_c_ends_all_of_them(toy_base, comments_csv, tmp_path, monkeypatch):
 
     def press_ctrl_c(self, progress, **numbers):
         take_step(self, progress, **numbers)
-        signal.raise_signal(signal.SIGINT)
+        if progress.num_steps == 1:  # the second time it would stop at once
+            signal.raise_signal(signal.SIGINT)
 
-    config = toy_config(toy_base(), comments_csv, freeze_base=True, seeds=(0, 1), resume=True)
+    settings = {"freeze_base": True, "epochs": 2, "seeds": (0, 1), "resume": True}
+    config = toy_config(toy_base(), comments_csv, **settings)
     with monkeypatch.context() as patches:
         patches.setattr(Recorder, "step", press_ctrl_c)
         with pytest.raises(KeyboardInterrupt):
