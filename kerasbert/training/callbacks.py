@@ -1,5 +1,6 @@
 """What watches each step: its numbers, and a proof that frozen means frozen."""
 
+import math
 import time
 import zlib
 from collections.abc import Callable
@@ -58,16 +59,14 @@ class Steps(keras.callbacks.Callback):
         self._started = now
         whole = [self._batches[size * step : size * (step + 1)] for step in range(num_steps)]
         self._batches = self._batches[size * num_steps :]
-        has_accuracy = "accuracy" in logs
-        steps = [_step(batches, has_accuracy, seconds) for batches in whole]
-        if self._on_steps(steps):
+        if self._on_steps([_step(batches, seconds) for batches in whole]):
             self.model.stop_training = True
 
 
-def _step(batches: list[list[float]], has_accuracy: bool, seconds: float) -> StepNumbers:
+def _step(batches: list[list[float]], seconds: float) -> StepNumbers:
     # The weights of accumulated batches are in their losses already.
     loss, accuracy = (sum(batch[place] for batch in batches) / len(batches) for place in (0, 1))
-    return StepNumbers(loss, accuracy if has_accuracy else None, batches[-1][2], seconds)
+    return StepNumbers(loss, None if math.isnan(accuracy) else accuracy, batches[-1][2], seconds)
 
 
 class FreezingProof(keras.callbacks.Callback):

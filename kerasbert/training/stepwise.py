@@ -1,5 +1,7 @@
 """A model that keeps the numbers of each batch, though Keras takes several of them in one call."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -25,17 +27,58 @@ class Stepwise(keras.Model):
         self._numbers = tf.Variable(tf.zeros((steps_per_execution, 3)), trainable=False)
         self._num_taken = tf.Variable(0, trainable=False, dtype=tf.int64)
 
+    def fit(self, batches: tf.data.Dataset, **settings):
+        """As Keras's; the number of batches is known, and they are those of one epoch."""
+        self._num_left = int(batches.cardinality())
+        return super().fit(batches, **settings)
+
     def make_train_function(self, force=False):
         if self.train_function is not None and not force:
             return
-        super().make_train_function(force)
-        take_batches = self.train_function
+        if self.run_eagerly:
+            super().make_train_function(force)
+            take_batches = self.train_function
+        else:
+            # Keras's own has a function within the loop, and asks before each batch whether there
+            # is one: longer to trace, and a tenth of a small head's step.
+            take_batches = self._graph_of_batches()
 
         def train_function(iterator):
             self._num_taken.assign(0)
-            return take_batches(iterator)
+            num_batches = min(self.steps_per_execution, self._num_left)
+            self._num_left -= num_batches
+            if self.run_eagerly:
+                take_batches(iterator)
+            else:
+                take_batches(iterator, tf.constant(num_batches))
+            return {}
 
         self.train_function = train_function
+
+    def _graph_of_batches(self) -> Callable:
+        """A function that trains on so many batches of an iterator."""
+
+        def take_batch(iterator):
+            self.train_step(iterator.get_next())
+
+        @tf.function(autograph=False, reduce_retracing=True, jit_compile=False)
+        def take_batches(iterator, num_batches):
+            if self.steps_per_execution == 1:
+                take_batch(iterator)
+                return
+
+            def body(number):
+                take_batch(iterator)
+                return [number + 1]
+
+            tf.while_loop(
+                lambda number: number < num_batches,
+                body,
+                [tf.constant(0)],
+                parallel_iterations=1,  # each begins with the weights that the last one left
+            )
+
+        return take_batches
 
     def train_step(self, data):
         logs = super().train_step(data)

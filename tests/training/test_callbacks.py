@@ -3,6 +3,7 @@ from io import StringIO
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from rich.console import Console
 
 from kerasbert.errors import TrainingError
@@ -34,10 +35,10 @@ def make_model(task="binary", rate=0.0, accumulation=1, freeze=(), per_call=1):
     return model
 
 
-def fit(model, *callbacks, targets=CLASSES, **options):
-    model.fit(
-        INPUTS, targets, batch_size=SIZE, shuffle=False, verbose=0, callbacks=callbacks, **options
-    )
+def fit(model, *callbacks, targets=CLASSES, sample_weight=None, **options):
+    weights = () if sample_weight is None else (sample_weight.astype(np.float32),)
+    batches = tf.data.Dataset.from_tensor_slices((INPUTS, targets, *weights)).batch(SIZE)
+    model.fit(batches, shuffle=False, verbose=0, callbacks=callbacks, **options)
 
 
 def steps_of(model, accumulation=1, stop_after=None, targets=CLASSES, **options):

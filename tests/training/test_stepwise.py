@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerasbert.models.optimization import AdamW, compile_classifier, scale_losses
 from kerasbert.training.stepwise import Stepwise
@@ -27,9 +28,9 @@ def fit(model, task="binary", per_call=1, optimizer=None, callbacks=(), inputs=I
     optimizer = optimizer or AdamW(0.01, clip_norm=1.0)
     compile_classifier(model, task, optimizer, steps_per_execution=per_call)
     targets = CLASSES if task == "binary" else CLASSES.astype(np.float32)
-    options = {"batch_size": SIZE, "shuffle": False, "verbose": 0, "callbacks": list(callbacks)}
+    batches = tf.data.Dataset.from_tensor_slices((inputs, targets)).batch(SIZE)
     for _ in range(2):
-        model.fit(inputs, targets, **options)
+        model.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))
 
 
 class Look(keras.callbacks.Callback):
