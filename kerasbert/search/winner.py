@@ -17,6 +17,7 @@ from kerasbert.search.running import TrialRunner
 from kerasbert.training.console import say
 from kerasbert.training.parts import trained_part
 from kerasbert.training.shared import Shared
+from kerasbert.training.unfinished import settings_digest
 
 
 def keep_winner(
@@ -42,13 +43,17 @@ def keep_winner(
     """
     config = place.config(number)
     if refit:
-        say(console, f"training trial {number} once more, on all rows")
         config, everything = _on_all_rows(place, config, number, dataset)
+        if _is_kept(place, config, refit):
+            return
+        say(console, f"training trial {number} once more, on all rows")
         run = runner.train(config, everything, console=console)
         # It was trained on these rows.
         report = {name: part for name, part in run.report.items() if name != "validation"}
         saving.save(place.best, dataclasses.replace(run, report=report), overwrite=True)
         place.remove_runs([number])
+        return
+    if _is_kept(place, config, refit):
         return
     run = place.run(number)
     if not is_run(run):  # another process held one of its own for the best
@@ -57,6 +62,16 @@ def keep_winner(
         _add_report(run, "test", _test_report(place, number, config, dataset, shared))
     shutil.rmtree(place.best, ignore_errors=True)
     run.rename(place.best)
+
+
+def _is_kept(place: SweepDirectory, config: FitConfig, refit: bool) -> bool:
+    """Whether the run was put into its place before, by a sweep that now was gone on with."""
+    if not is_run(place.best):
+        return False
+    metadata = read_json(place.best / METADATA)
+    # Only a run that was trained on all rows has no report on the validation data.
+    is_refit = "validation" not in metadata["report"]
+    return is_refit == refit and metadata["training"]["settings"] == settings_digest(config)
 
 
 def _test_report(
