@@ -200,6 +200,11 @@ def _compare(before: dict, now: dict, path: Path, name: str = "") -> None:
         was, value = before.get(key), now.get(key)
         if isinstance(was, dict) and isinstance(value, dict):
             _compare(was, value, path, key)
+        elif was != value and name == "files":
+            raise InputError(
+                f"The sweep in {str(path)!r} began with another {key}: it was changed since. "
+                "Restore it, or name a new directory."
+            )
         elif was != value:
             raise InputError(
                 f"The sweep in {str(path)!r} began with {key}={was!r}, and now it is {value!r}. "
