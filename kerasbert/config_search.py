@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from kerasbert.config import HEADS, POOLINGS, FitConfig
+from kerasbert.config import FitConfig, ModelConfig
 from kerasbert.config_checks import check, check_choice, one_of
-from kerasbert.config_train import MONITORS
+from kerasbert.config_train import MONITORS, TrainConfig
 from kerasbert.errors import InputError
 
 TUNERS = ("random", "bayesian", "hyperband", "grid")
@@ -117,10 +117,14 @@ class Ranges:
             values = getattr(self, name)
             is_range = len(values) == 2
             check(self, name, not is_range or values[0] < values[1], "be a range from low to high")
-        is_positive = all(0 < rate < math.inf for rate in self.learning_rate)
-        check(self, "learning_rate", is_positive, "be above 0, and finite")
-        check(self, "head", set(self.head) <= set(HEADS), f"be of {', '.join(HEADS)}")
-        check(self, "pooling", set(self.pooling) <= set(POOLINGS), f"be of {', '.join(POOLINGS)}")
+        for name in (field.name for field in dataclasses.fields(self)):
+            part = ModelConfig if name in ModelConfig.__dataclass_fields__ else TrainConfig
+            if name != "hidden_units":  # which go together with the head
+                for value in getattr(self, name):
+                    part(**{name: value})
+        have_none = self.head and not {"mlp", "classification"} & set(self.head)
+        is_needed = len(self.hidden_units) < 2 or not have_none
+        check(self, "hidden_units", is_needed, "be left out where no head has hidden layers")
         for widths in self.hidden_units:
             parse_widths(widths)
 
