@@ -13,7 +13,7 @@ from typing import Any
 import tyro
 
 from kerasbert.config_json import read_config
-from kerasbert.errors import InputError, InputWarning, TrainingError
+from kerasbert.errors import InputError, InputWarning, TrainingError, did_you_mean
 
 # Flags carry their field's name alone (--train, not --data.train), and a default of None is left
 # out of the help's choices.
@@ -74,6 +74,20 @@ def parse_known(config_class: type, command: str, args: Sequence[str]) -> tuple[
         )
 
 
+def check_flags(args: Sequence[str], *config_classes: type) -> None:
+    """Refuse flags that are of none of these classes, and name the nearest of them all.
+
+    Raises:
+        InputError: there is such a flag.
+    """
+    known = ["--config", *(flag for one in config_classes for flag in _flags(one))]
+    for arg in args:
+        flag = arg.partition("=")[0].replace("_", "-")
+        if flag.startswith("--") and flag not in known:
+            nearest = did_you_mean(flag, known).replace("'", "")
+            raise InputError(f"Unrecognized options: {flag}.{nearest}")
+
+
 def run(main: Callable[[list[str]], None]) -> None:
     """Run a command with `sys.argv`; turn what a user can mend into one line on stderr.
 
@@ -122,6 +136,15 @@ def _printed_as_errors() -> Iterator[None]:
 def _has_default(field: dataclasses.Field) -> bool:
     missing = dataclasses.MISSING
     return field.default is not missing or field.default_factory is not missing
+
+
+def _flags(config_class: type) -> Iterator[str]:
+    for field in dataclasses.fields(config_class):
+        if dataclasses.is_dataclass(field.type):
+            yield from _flags(field.type)
+            continue
+        name = field.name.replace("_", "-")
+        yield from (f"--{name}", f"--no-{name}") if field.type is bool else (f"--{name}",)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

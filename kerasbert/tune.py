@@ -10,6 +10,7 @@ from rich.console import Console
 
 from kerasbert import _cli, _runtime
 from kerasbert.config import FitConfig
+from kerasbert.config_checks import check
 from kerasbert.config_search import Ranges, SearchConfig, with_values
 from kerasbert.data.dataset import read_dataset
 from kerasbert.errors import InputError
@@ -31,11 +32,15 @@ class TuneConfig:
     # Processes on this machine that share the trials; 0 runs them in this one.
     workers: int = 0
 
+    def __post_init__(self):
+        check(self, "workers", self.workers >= 0, "be 0 or above")
+
 
 def main(args: list[str]) -> None:
     """Do what `args` say."""
     started = time.perf_counter()
     tune, rest = _cli.parse_known(TuneConfig, "tune", args)
+    _cli.check_flags(rest, TuneConfig, FitConfig)
     config = with_values(_cli.parse(FitConfig, "tune", rest), tune.ranges.fixed())
     _check(config, tune)
     check_trackers(config.record)
