@@ -6,12 +6,14 @@ searches have beside it. Here all of it goes into one file, which is replaced at
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial
+from sklearn.exceptions import ConvergenceWarning
 
 from kerasbert.config_search import SearchConfig
 from kerasbert.output_files import written_file
@@ -84,7 +86,9 @@ class BayesianOracle(_Remembered, keras_tuner.oracles.BayesianOptimizationOracle
     def populate_space(self, trial_id):
         # Its state is not in `get_state`; so it is a function of what is.
         self._random_state = np.random.RandomState([self.seed, len(self.trials)])
-        return super().populate_space(trial_id)
+        with warnings.catch_warnings():  # of few trials, that a kernel's width is at its bound
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return super().populate_space(trial_id)
 
 
 class HyperbandOracle(_Remembered, keras_tuner.oracles.HyperbandOracle):
