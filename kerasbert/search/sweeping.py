@@ -1,6 +1,5 @@
 """A sweep from its settings to a table, a picture, a config and a classifier."""
 
-import _thread
 import contextlib
 import dataclasses
 import shutil
@@ -32,7 +31,7 @@ from kerasbert.search.showing import best_trial
 from kerasbert.search.trials import Trial
 from kerasbert.search.tuner import Tuner
 from kerasbert.search.winner import keep_winner
-from kerasbert.search.workers import Watch, Workers, role, worker_name
+from kerasbert.search.workers import Watch, Workers, interruptible, role, worker_name
 from kerasbert.sweep_plots import draw_sweep
 from kerasbert.training.shared import Shared
 from kerasbert.training.unfinished import settings_of
@@ -185,20 +184,21 @@ class _Limit:
 def _time_limit(until: float):
     """As if Ctrl-C were pressed when the time is over."""
     limit = _Limit()
+    if until == float("inf"):
+        yield limit
+        return
+    with interruptible() as interrupt:
 
-    def end():
-        limit.is_over = True
-        _thread.interrupt_main()
+        def end():
+            limit.is_over = True
+            interrupt()
 
-    timer = None
-    if until < float("inf"):
         timer = threading.Timer(max(0.0, until - time.monotonic()), end)
         timer.daemon = True
         timer.start()
-    try:
-        yield limit
-    finally:
-        if timer is not None:
+        try:
+            yield limit
+        finally:
             timer.cancel()
 
 

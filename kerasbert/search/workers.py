@@ -8,12 +8,13 @@ back however the process ends.
 import _thread
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import filelock
@@ -137,6 +138,38 @@ def started_workers(
             process.wait()
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], None]]:
+    """Give a function that ends the block as Ctrl-C does, for another thread to call.
+
+    The block is also ended in a process to which Ctrl-C says nothing, as a shell's script has it
+    for what it starts with `&`.
+    """
+    main, is_asked = threading.main_thread(), False
+
+    def interrupt() -> None:
+        nonlocal is_asked
+        is_asked = True
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(main.ident, signal.SIGINT)  # it ends a sleep as well
+        else:
+            _thread.interrupt_main()
+
+    def handle(number, frame) -> None:
+        if is_asked:
+            raise KeyboardInterrupt
+
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    is_ours = is_ignored and threading.current_thread() is main
+    if is_ours:
+        signal.signal(signal.SIGINT, handle)
+    try:
+        yield interrupt
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class Watch:
     """Looks after a chief's workers, and ends the chief when there is nothing left to do.
 
@@ -162,16 +195,17 @@ class Watch:
         Raises:
             TrainingError: all workers that were started from here are gone before that.
         """
-        thread = threading.Thread(target=self._look, daemon=True)
-        thread.start()
-        try:
-            search()
-        except KeyboardInterrupt:
-            if not self.is_over:
-                raise
-        finally:
-            self._done.set()
-            thread.join()
+        with interruptible() as interrupt:
+            thread = threading.Thread(target=self._look, args=[interrupt], daemon=True)
+            thread.start()
+            try:
+                search()
+            except KeyboardInterrupt:
+                if not self.is_over:
+                    raise
+            finally:
+                self._done.set()
+                thread.join()
         if self._processes and not self._oracle.is_exhausted and time.monotonic() < self._until:
             codes = ", ".join(str(process.poll()) for process in self._processes)
             raise TrainingError(
@@ -179,7 +213,7 @@ class Watch:
                 f"in {self._workers.log('*')}. Mend it, and go on with --resume."
             )
 
-    def _look(self) -> None:
+    def _look(self, interrupt: Callable[[], None]) -> None:
         while not self._done.wait(_SECONDS):
             for name in {*self._oracle.ongoing_trials, *self._oracle.tuner_ids}:
                 if not self._workers.is_alive(name):
@@ -191,5 +225,5 @@ class Watch:
             if (is_over and not busy) or (self._processes and is_left):
                 self.is_over = True
                 self._done.set()
-                _thread.interrupt_main()
+                interrupt()
                 return
