@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import types
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,21 @@ from kerasbert.search.sweeping import sweep
 from kerasbert.training.unfinished import settings_digest
 from tests.conftest import toy_config
 
+REAL_TRAIN = TrialRunner.train
 RATES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 
 
 def score_of(config) -> float:
     """Best at a learning rate of 0.03; a little better with more epochs."""
     return 1 / (1 + abs(config.train.learning_rate - 0.03)) - 0.1 / config.train.epochs
+
+
+@dataclasses.dataclass(frozen=True)
+class FakeRun:
+    """What a training gives."""
+
+    report: dict
+    training: dict
 
 
 @dataclasses.dataclass
@@ -45,7 +53,7 @@ class Fakes:
         score = self.score(config)
         report = {"validation": {"count": 8, "loss": 1.0, "macro_f1": score, "labels": []}}
         training = {"best_epoch": 2, "interrupted": None, "settings": settings_digest(config)}
-        return types.SimpleNamespace(report=report, training=training)
+        return FakeRun(report, training)
 
     def save(self, directory, run, *, overwrite=False):
         directory = Path(directory)
