@@ -23,7 +23,10 @@ from kerasbert.errors import InputError, TrainingError
 
 TUNER_ID, IP, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 _CHIEF = "chief"
-_SECONDS = 1.0  # between two looks at the workers
+# Set for workers that their chief started: its process.
+_CHIEF_PROCESS = "KERASBERT_CHIEF_PROCESS"
+_SECONDS = 1.0  # between two looks at the workers, or at the chief
+_MOMENT = 10.0  # seconds
 
 
 def role() -> str:
@@ -62,17 +65,20 @@ class Workers:
 
         Raises:
             InputError: another one has the name.
+            KeyboardInterrupt: it was started by a chief, which is gone.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self._path(name))
         try:
-            lock.acquire(blocking=False)
+            # The worker of a chief that was killed needs a moment to end.
+            lock.acquire(timeout=_MOMENT)
         except filelock.Timeout:
             raise InputError(
                 f"There is a worker {name!r} already. Set another {TUNER_ID}."
             ) from None
         try:
-            yield
+            with _ended_with_chief():
+                yield
         finally:
             lock.release()
 
@@ -117,6 +123,7 @@ def started_workers(
     # Else each takes all cores, and they wait for one another.
     threads = str(max(1, (os.cpu_count() or 1) // count))
     environment = {"TF_NUM_INTRAOP_THREADS": threads, **os.environ}
+    environment[_CHIEF_PROCESS] = str(os.getpid())
     workers, processes = Workers(output), []
     workers.log("").parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -168,6 +175,33 @@ def interruptible() -> Iterator[Callable[[], None]]:
     finally:
         if is_ours:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _ended_with_chief() -> Iterator[None]:
+    """End the block when the chief that started this process was killed.
+
+    Else it would ask a chief that is gone for the next trial, for an hour.
+    """
+    chief, done = os.environ.get(_CHIEF_PROCESS), threading.Event()
+    if chief is None:
+        yield
+        return
+    with interruptible() as interrupt:
+
+        def look() -> None:
+            while not done.wait(_SECONDS):
+                if os.getppid() != int(chief):
+                    interrupt()
+                    return
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
 
 class Watch:
