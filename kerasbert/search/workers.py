@@ -149,18 +149,21 @@ def started_workers(
 def interruptible() -> Iterator[Callable[[], None]]:
     """Give a function that ends the block as Ctrl-C does, for another thread to call.
 
-    The block is also ended in a process to which Ctrl-C says nothing, as a shell's script has it
-    for what it starts with `&`.
+    It returns when the block has ended: a training that was over anyway does not hear Ctrl-C, so
+    it is pressed again and again. The block is also ended in a process to which Ctrl-C says
+    nothing, as a shell's script has it for what it starts with `&`.
     """
-    main, is_asked = threading.main_thread(), False
+    main, is_asked, ended = threading.main_thread(), False, threading.Event()
 
     def interrupt() -> None:
         nonlocal is_asked
         is_asked = True
-        if hasattr(signal, "pthread_kill"):
-            signal.pthread_kill(main.ident, signal.SIGINT)  # it ends a sleep as well
-        else:
-            _thread.interrupt_main()
+        while not ended.is_set():
+            if hasattr(signal, "pthread_kill"):
+                signal.pthread_kill(main.ident, signal.SIGINT)  # it ends a sleep as well
+            else:
+                _thread.interrupt_main()
+            ended.wait(_MOMENT)
 
     def handle(number, frame) -> None:
         if is_asked:
@@ -173,6 +176,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
     try:
         yield interrupt
     finally:
+        ended.set()
         if is_ours:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -193,15 +197,12 @@ def _ended_with_chief() -> Iterator[None]:
             while not done.wait(_SECONDS):
                 if os.getppid() != int(chief):
                     interrupt()
-                    return
 
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
+        threading.Thread(target=look, daemon=True).start()
         try:
             yield
         finally:
             done.set()
-            thread.join()
 
 
 class Watch:
@@ -239,7 +240,7 @@ class Watch:
                     raise
             finally:
                 self._done.set()
-                thread.join()
+        thread.join()
         if self._processes and not self._oracle.is_exhausted and time.monotonic() < self._until:
             codes = ", ".join(str(process.poll()) for process in self._processes)
             raise TrainingError(
