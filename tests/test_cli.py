@@ -393,6 +393,12 @@ from kerasbert import fit
 with contextlib.suppress(SystemExit):
     fit.main(["--help"])
 """,
+    "the help of tune": """
+import contextlib
+from kerasbert import tune
+with contextlib.suppress(SystemExit):
+    tune.main(["--help"])
+""",
     "the dataset": """
 import kerasbert
 kerasbert.read_dataset(kerasbert.DataConfig())

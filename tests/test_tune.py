@@ -3,6 +3,10 @@
 import collections
 import csv
 import gc
+import os
+import signal
+import subprocess
+import sys
 import types
 
 import keras
@@ -68,15 +72,19 @@ def files(tmp_path_factory):
     return types.SimpleNamespace(train=train, test=test, directory=directory)
 
 
+def settings_of(files, output, base):
+    return [
+        *("--train", files.train, "--test", files.test, "--base", str(base), "--max-length", "32"),
+        *("--batch-size", "8", "--head", "linear", "--output", str(output)),
+    ]
+
+
 def tuned(files, name, base, *args):
     """Sweep by the command; the directory, and what was done."""
     output = files.directory / name
     with pytest.MonkeyPatch.context() as patches:
         done = watch(patches)
-        tune.main([
-            "--train", files.train, "--test", files.test, "--base", str(base), "--max-length", "32",
-            "--batch-size", "8", "--head", "linear", "--output", str(output), *args,
-        ])  # fmt: skip
+        tune.main([*settings_of(files, output, base), *args])
     return output, done
 
 
@@ -177,6 +185,47 @@ def test_a_trial_is_what_it_is_alone(frozen, tmp_path):
 
 def _is_best(trial, place):
     return place.config(trial.number) == read_config(FitConfig, place.path / "best.json")
+
+
+KILLED_FOR_REAL = """
+import os, signal, sys
+from kerasbert import tune
+from kerasbert.training.recorder import Recorder
+
+take_step, taken = Recorder.step, 0
+
+def step(self, progress, **numbers):
+    global taken
+    take_step(self, progress, **numbers)
+    taken += 1
+    if taken == 23:  # 20 are the first trial's
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Recorder.step = step
+tune.main(sys.argv[1:])
+"""
+
+
+def test_kill_9_in_a_trial(frozen, files, toy_base, capsys):
+    output = files.directory / "killed"
+    args = ("--epochs", "5", "--cache-dir", str(files.directory / "cache"))
+    script = [sys.executable, "-c", KILLED_FOR_REAL, *settings_of(files, output, toy_base())]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.run(
+        [*script, *FROZEN, *args], env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    place = SweepDirectory(output)
+    assert [trial.status for trial in place.trials()] == ["completed", "running"]
+    assert not (output / "trials.csv").exists()
+    done = tuned(files, "killed", toy_base(), *FROZEN, *args, "--resume")[1]
+    assert len(done["fit_classifier"]) == 2
+    ours, theirs = rows_of(output), rows_of(frozen[0])
+    for row in (*ours, *theirs):
+        del row["seconds"]
+    assert ours == theirs
+    assert (output / "best.json").read_text() == (frozen[0] / "best.json").read_text()
+    assert kerasbert.load(output / "best").run.report["test"]["count"] == 3
 
 
 def test_refit_trains_on_all_rows(frozen, files, toy_base, capsys):

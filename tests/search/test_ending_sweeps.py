@@ -10,7 +10,7 @@ from rich.console import Console
 
 from kerasbert.config_search import Ranges, with_values
 from kerasbert.errors import InputError, TrainingError
-from kerasbert.search import running
+from kerasbert.search import running, workers
 from kerasbert.search.place import SweepDirectory
 from kerasbert.search.running import TrialRunner
 from kerasbert.training.interruption import Interruption, interruption
@@ -198,6 +198,26 @@ def test_the_time_is_over_where_ctrl_c_says_nothing(fakes, search):
     finally:
         signal.signal(signal.SIGINT, before)
     assert [trial.status for trial in found.trials] == ["completed", "failed"]
+
+
+def test_a_training_that_was_over_anyway_does_not_hear_it(fakes, search, monkeypatch):
+    monkeypatch.setattr(workers, "_MOMENT", 0.3)
+
+    def score(config):
+        if len(fakes.trained) == 2:
+            asked = Interruption()
+            with interruption(Console(quiet=True), asked):
+                while not asked.is_asked:
+                    time.sleep(0.01)
+        elif len(fakes.trained) == 3:
+            time.sleep(30)
+        return score_of(config)
+
+    fakes.score = score
+    started = time.monotonic()
+    found = search(max_minutes=1 / 60)
+    assert time.monotonic() - started < 10
+    assert [trial.status for trial in found.trials] == ["completed", "completed", "failed"]
 
 
 def test_there_is_no_time_at_all(fakes, search):

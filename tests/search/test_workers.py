@@ -1,0 +1,256 @@
+"""A chief and its workers, and what becomes of a sweep when they are killed."""
+
+import functools
+import json
+import os
+import sys
+import threading
+import time
+import types
+
+import keras_tuner
+import numpy as np
+import pytest
+
+from kerasbert import tune
+from kerasbert.config_search import SearchConfig
+from kerasbert.errors import InputError, TrainingError
+from kerasbert.search import sweeping, workers
+from kerasbert.search.oracles import build_oracle
+from kerasbert.search.place import SweepDirectory
+from kerasbert.search.workers import IP, PORT, TUNER_ID, Watch, Workers, role, worker_name
+
+# Both begin a trial before either goes on; worker1 is killed in its second one, and worker2 waits
+# with its own until it is. No other order of things tells more.
+WORKER = """#!{python}
+import os, signal, sys, time
+from pathlib import Path
+from kerasbert import _cli, tune
+from kerasbert.search.running import TrialRunner
+
+here, name, number = Path(sys.argv[0]).parent, os.environ["KERASTUNER_TUNER_ID"], 0
+train_trial = TrialRunner.train
+
+def train(*args, **options):
+    global number
+    number += 1
+    (here / f"{{name}}-{{number}}").touch()
+    others = ["worker1-1", "worker2-1"] if number == 1 else ["worker1-2"]
+    until = time.monotonic() + 120
+    while not all((here / other).exists() for other in others) and time.monotonic() < until:
+        time.sleep(0.01)
+    if (name, number) == ("worker1", 2):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_trial(*args, **options)
+
+TrialRunner.train = train
+sys.argv = sys.argv[2:]  # without -m
+_cli.run(tune.main)
+"""
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """What a chief writes into the environment is gone after the test."""
+    for name in (IP, PORT, TUNER_ID):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+
+
+@pytest.fixture
+def program(environment, monkeypatch, tmp_path):
+    """A function that has workers run this text instead of Python."""
+
+    def run_instead(text):
+        path = tmp_path / "worker"
+        path.write_text(text)
+        path.chmod(0o755)
+        monkeypatch.setattr(workers, "sys", types.SimpleNamespace(executable=str(path)))
+
+    return run_instead
+
+
+def test_two_workers_of_which_one_is_killed(program, toy_base, comments_csv, tmp_path, capsys):
+    program(WORKER.format(python=sys.executable))
+    tune.main([
+        "--train", comments_csv, "--base", str(toy_base()), "--max-length", "32", "--epochs", "1",
+        "--batch-size", "8", "--head", "linear", "--freeze-base", "--output",
+        str(tmp_path / "sweep"), "--cache-dir", str(tmp_path / "cache"), "--tuner", "grid",
+        "--learning-rate", "1e-3", "3e-3", "1e-2", "3e-2", "--workers", "2",
+    ])  # fmt: skip
+    logs = [path.read_text() for path in sorted((tmp_path / "sweep").glob("workers/*.log"))]
+    trials = SweepDirectory(tmp_path / "sweep").trials()
+    assert [trial.status for trial in trials] == ["completed"] * 4, logs
+    assert sorted(trial.worker for trial in trials) == ["worker1", *["worker2"] * 3]
+    assert [trial.values["learning_rate"] for trial in trials] == [1e-3, 3e-3, 1e-2, 3e-2]
+    # One of them encoded the texts, and the other found them: the training's and the validation's.
+    shards = (tmp_path / "cache").glob("*/shard-*/keys.npy")
+    assert sorted(len(np.load(path)) for path in shards) == [8, 32]
+    assert (tmp_path / "sweep" / "best" / "report.json").is_file()
+    assert "worker2" in capsys.readouterr().out
+
+
+def test_all_workers_end_before_the_sweep(program, fakes, search, monkeypatch, tmp_path):
+    program("#!/bin/sh\necho out of luck; exit 3\n")
+    start = functools.partial(workers.started_workers, count=2, args=[])
+    monkeypatch.setattr(
+        f"{search.__module__}.sweep", functools.partial(sweeping.sweep, start_workers=start)
+    )
+    message = r"All workers ended before the sweep did \(exit codes 3, 3\)\. What they said is in"
+    started = time.monotonic()
+    with pytest.raises(TrainingError, match=message):
+        search()
+    assert time.monotonic() - started < 30
+    logs = (tmp_path / "sweep" / "workers").glob("*.log")
+    assert [path.read_text() for path in logs] == ["out of luck\n"] * 2
+    assert not fakes.trained
+
+
+def test_what_started_workers_are_told(program, tmp_path):
+    program('#!/bin/sh\nenv | grep -E "KERAS|TF_NUM"; echo "$@"\n')
+    with workers.started_workers(tmp_path, 2, ["--trials", "3"]) as processes:
+        assert [process.wait(30) for process in processes] == [0, 0]
+    assert role() == "chief"
+    told = (tmp_path / "workers" / "worker2.log").read_text().splitlines()
+    assert told[-1] == "-m kerasbert.tune --trials 3"
+    values = dict(line.split("=") for line in told[:-1])
+    assert values[TUNER_ID] == "worker2"
+    assert (values[IP], values[PORT]) == ("127.0.0.1", os.environ[PORT])
+    assert values["KERASBERT_CHIEF_PROCESS"] == str(os.getpid())
+    assert values["TF_NUM_INTRAOP_THREADS"] == str(max(1, os.cpu_count() // 2))
+
+
+def test_roles(environment, monkeypatch):
+    assert (role(), worker_name()) == ("alone", "")
+    monkeypatch.setenv(IP, "127.0.0.1")
+    with pytest.raises(InputError, match=f"has {IP}, and not {TUNER_ID}. Set all three, or none"):
+        role()
+    monkeypatch.setenv(TUNER_ID, "worker7")
+    monkeypatch.setenv(PORT, "8000")
+    assert (role(), worker_name()) == ("worker", "worker7")
+    monkeypatch.setenv(TUNER_ID, "chief")
+    assert (role(), worker_name()) == ("chief", "")
+
+
+def test_a_chief_and_its_workers_need_a_name_in_common(environment, monkeypatch, comments_csv):
+    for name, value in ((IP, "127.0.0.1"), (PORT, "8000"), (TUNER_ID, "chief")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="Name the sweep's directory with --output, the same for"):
+        tune.main(["--train", comments_csv])
+
+
+def test_who_is_alive(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_MOMENT", 0.1)
+    ours, theirs = Workers(tmp_path), Workers(tmp_path)
+    assert not ours.is_alive("worker1")
+    with ours.present("worker1"):
+        assert theirs.is_alive("worker1")
+        assert not theirs.is_alive("worker2")
+        with pytest.raises(InputError, match="There is a worker 'worker1' already"):
+            theirs.present("worker1").__enter__()
+    assert not theirs.is_alive("worker1")
+
+
+def test_a_worker_ends_with_the_chief_that_started_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_SECONDS", 0.05)
+    monkeypatch.setenv("KERASBERT_CHIEF_PROCESS", str(os.getppid()))
+    with Workers(tmp_path).present("worker1"):
+        time.sleep(0.2)
+    monkeypatch.setenv("KERASBERT_CHIEF_PROCESS", str(os.getpid()))
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Workers(tmp_path).present("worker1"):
+        time.sleep(20)
+    assert time.monotonic() - started < 10
+    assert not Workers(tmp_path).is_alive("worker1")
+
+
+@pytest.fixture
+def oracle(tmp_path):
+    """An oracle of three trials, in whose directory Keras Tuner may write."""
+    objective = keras_tuner.Objective("val_macro_f1", "max")
+    oracle = build_oracle(SearchConfig(trials=3), objective, epochs=1, seed=0)
+    oracle._set_project_dir(str(tmp_path), "oracle")
+    oracle.hyperparameters.Float("learning_rate", 1e-5, 1e-2, sampling="log")
+    oracle.state_file = tmp_path / "state.json"
+    return oracle
+
+
+def finish(oracle, trial):
+    oracle.update_trial(trial.trial_id, {"val_macro_f1": 0.5})
+    trial.status = "COMPLETED"
+    oracle.end_trial(trial)
+
+
+def test_the_trial_of_a_worker_that_is_gone_is_given_to_another(oracle):
+    lost = oracle.create_trial("worker1")
+    for _ in range(2):
+        finish(oracle, oracle.create_trial("worker2"))
+    # All trials are given out, but one of them may come back.
+    assert oracle.create_trial("worker2").status == "IDLE"
+    assert not oracle.is_exhausted
+    oracle.give_back("worker1")
+    assert not oracle.ongoing_trials
+    assert json.loads(oracle.state_file.read_text())["oracle"]["retry_queue"] == [lost.trial_id]
+    again = oracle.create_trial("worker2")
+    assert again.trial_id == lost.trial_id
+    assert again.hyperparameters.values == lost.hyperparameters.values
+    finish(oracle, again)
+    assert oracle.create_trial("worker2").status == "STOPPED"
+    assert oracle.is_exhausted
+    assert not oracle.tuner_ids
+    oracle.give_back("worker9")  # nobody that it knows
+
+
+def test_several_trials_that_ran_when_the_chief_was_killed(oracle, tmp_path):
+    trials = [oracle.create_trial(f"worker{number}") for number in (1, 2, 3)]
+    state = json.loads(oracle.state_file.read_text())
+    restored = build_oracle(SearchConfig(trials=3), oracle.objective, epochs=1, seed=0)
+    restored._set_project_dir(str(tmp_path), "restored")
+    restored.restore(state)
+    found = [restored.create_trial(f"worker{number}") for number in (7, 8, 9)]
+    assert [trial.trial_id for trial in found] == [trial.trial_id for trial in trials]
+    assert restored.create_trial("worker1").status == "IDLE"
+
+
+def watched(oracle, directory, until=float("inf"), processes=()):
+    """A chief's watch, which looks often, and how long it served."""
+    watch = Watch(oracle, Workers(directory), list(processes), until, lambda: None)
+    started = time.monotonic()
+    watch.serve(lambda: time.sleep(20))
+    return time.monotonic() - started
+
+
+def test_a_chief_watches(oracle, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_SECONDS", 0.05)
+    gone = oracle.create_trial("worker1")
+
+    def work():
+        with Workers(tmp_path).present("worker2"):
+            while (trial := oracle.create_trial("worker2")).status != "STOPPED":
+                if trial.status == "RUNNING":
+                    finish(oracle, trial)
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert watched(oracle, tmp_path) < 10
+    thread.join()
+    assert {trial.status for trial in oracle.trials.values()} == {"COMPLETED"}
+    assert len(oracle.trials) == 3
+    assert oracle.end_order.count(gone.trial_id) == 1
+
+
+def test_a_chief_ends_when_the_time_is_over_and_nobody_works(oracle, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_SECONDS", 0.05)
+    oracle.create_trial("worker1")
+    assert 0.3 < watched(oracle, tmp_path, time.monotonic() + 0.4) < 10
+    assert not oracle.is_exhausted
+
+
+def test_ctrl_c_ends_a_chief(oracle, tmp_path):
+    def press():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Watch(oracle, Workers(tmp_path), [], float("inf"), lambda: None).serve(press)
