@@ -49,6 +49,7 @@ def watch(patches):
     def alive(*args):
         """Objects when a training begins, of those that trainings make."""
         kinds = (keras.Variable, tf.Graph, keras.Layer, Tokenizer, Dataset, Examples)
+        gc.collect()
         counts = dict.fromkeys((kind.__name__ for kind in kinds), 0)
         for one in gc.get_objects():
             for kind in kinds:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from kerasbert.config_search import Ranges, with_values
 from kerasbert.errors import InputError, TrainingError
+from kerasbert.run_directory import read_json
 from kerasbert.search import running, workers
 from kerasbert.search.place import SweepDirectory
 from kerasbert.search.running import TrialRunner
@@ -60,6 +61,9 @@ def test_other_searches_go_on_as_well(tuner, fakes, search):
     ranges = Ranges(learning_rate=(1e-3, 1.0))
     found = search(tuner=tuner, trials=8, ranges=ranges, epochs=9)
     assert [trial.status for trial in found.trials] == ["failed"] * 4 + ["completed"] * 4
+    # Keras Tuner is told as well, which otherwise would learn from their scores.
+    state = read_json(found.directory / "state.json")
+    assert [trial["status"] for trial in state["trials"]] == ["FAILED"] * 4 + ["COMPLETED"] * 4
 
 
 def test_no_trial_was_completed(fakes, search, tmp_path):

@@ -2,11 +2,12 @@
 
 import json
 
+import keras_tuner
 import pytest
 
-from kerasbert.config_search import Ranges
+from kerasbert.config_search import Ranges, SearchConfig
 from kerasbert.errors import InputError, TrainingError
-from kerasbert.search.oracles import _Remembered
+from kerasbert.search.oracles import _Remembered, build_oracle
 from kerasbert.search.place import SweepDirectory
 from tests.search.faking import RATES, Fakes, score_of, table_of
 
@@ -53,28 +54,29 @@ def fails_at_times(config):
 
 
 TWO = Ranges(learning_rate=(1e-3, 1.0), batch_size=(4, 8))
-# Number of trials, space, and every how many moments to kill: all moments of a trial are among
-# them, of one or another, as it has 10 or 12.
+# Number of trials, space, and the moments at which to kill. A trial has 8 to 12 of them, so that
+# all are among them, of one trial or another.
 WAYS = {
-    "random": (4, TWO, 1),
-    "grid": (6, Ranges(learning_rate=RATES[2:], batch_size=(4, 8)), 7),
-    "hyperband": (9, TWO, 11),
-    # Each of its trials after the third takes half a second to choose.
-    "bayesian": (5, Ranges(learning_rate=(1e-3, 1.0)), 23),
+    "random": (4, TWO, range(1, 43)),
+    "grid": (6, Ranges(learning_rate=RATES[2:], batch_size=(4, 8)), range(1, 60, 7)),
+    "hyperband": (9, TWO, range(1, 94, 11)),
+    # Its fourth trial is the first that a model of the others chose; that takes half a second.
+    "bayesian": (5, Ranges(learning_rate=(1e-3, 1.0)), (33, 42)),
 }
 
 
 @pytest.mark.parametrize("tuner", WAYS)
 def test_the_table_of_a_sweep_that_was_never_killed(tuner, fakes, search, tmp_path, monkeypatch):
-    trials, ranges, stride = WAYS[tuner]
+    trials, ranges, moments = WAYS[tuner]
     settings = {"tuner": tuner, "trials": trials, "ranges": ranges, "epochs": 9}
     fakes.score = fails_at_times
     clock = Clock(monkeypatch)
     expected = search(**settings)
     assert len(expected.trials) == trials
     assert {trial.status for trial in expected.trials} == {"completed", "failed"}
-    place, moments = SweepDirectory(tmp_path / "sweep"), clock.moments
-    for moment in range(1, moments, stride):
+    place = SweepDirectory(tmp_path / "sweep")
+    assert max(moments) <= clock.moments
+    for moment in moments:
         (tmp_path / "sweep").rename(tmp_path / f"before-{moment}")
         clock.restart(moment)
         with pytest.raises(Killed):
@@ -88,6 +90,19 @@ def test_the_table_of_a_sweep_that_was_never_killed(tuner, fakes, search, tmp_pa
         assert not again, moment
         assert (found.best.number, found.config) == (expected.best.number, expected.config)
         assert found.report == expected.report
+
+
+def test_what_a_bayesian_search_draws_is_a_function_of_what_is_kept(monkeypatch):
+    drawn = keras_tuner.oracles.BayesianOptimizationOracle
+    monkeypatch.setattr(drawn, "populate_space", lambda oracle, _: oracle._random_state.uniform())
+    objective = keras_tuner.Objective("val_macro_f1", "max")
+    search = SearchConfig(tuner="bayesian")
+    ours, theirs = (build_oracle(search, objective, epochs=1, seed=0) for _ in range(2))
+    first = ours.populate_space("0")
+    assert theirs.populate_space("0") == ours.populate_space("0") == first
+    theirs.trials["0"] = None
+    assert theirs.populate_space("1") != first
+    assert build_oracle(search, objective, epochs=1, seed=1).populate_space("0") != first
 
 
 def test_more_trials_than_before_extend_a_sweep(fakes, search):
