@@ -86,12 +86,15 @@ def save_base(directory: str | Path, run: Run) -> None:
         declare_pooling(beside, run.config.pooling)
 
 
-def rebuild(directory: str | Path, *, dtype: str = "float32", **changes: Any) -> keras.Model:
+def rebuild(
+    directory: str | Path, *, dtype: str = "float32", is_random: bool = True, **changes: Any
+) -> keras.Model:
     """Build the graph of a saved run, with random weights, from its config and nothing else.
 
     Args:
         directory: where `save` wrote the run.
         dtype: precision policy.
+        is_random: as `build_classifier` has it.
         **changes: fields of `ModelConfig` to set anew, such as `freeze_base=True`. Those that
             only say what is trained leave the graph's answers as they are.
 
@@ -102,7 +105,10 @@ def rebuild(directory: str | Path, *, dtype: str = "float32", **changes: Any) ->
     directory = files.check_run(directory)
     config, encoder_config = _read_configs(directory)
     return build_classifier(
-        dataclasses.replace(config, **changes), encoder_config=encoder_config, dtype=dtype
+        dataclasses.replace(config, **changes),
+        encoder_config=encoder_config,
+        dtype=dtype,
+        is_random=is_random,
     )
 
 
@@ -130,7 +136,7 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
     config, _ = _read_configs(directory)
     labels = read_config(Labels, directory / files.LABELS, complete=True)
     _check_labels(directory, labels, metadata["labels"])
-    model = rebuild(directory)
+    model = rebuild(directory, is_random=False)
     try:
         with warnings.catch_warnings():
             # Keras only warns of layers that keep their random weights.

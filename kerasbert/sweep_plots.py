@@ -134,7 +134,7 @@ def _group(trials: Sequence[Trial], is_higher_better: bool) -> _Groups:
         failed=[
             trial
             for trial in trials
-            if trial.status != "running" and trial.number not in with_score
+            if trial.status not in ("running", "unfinished") and trial.number not in with_score
         ],
         best=best_trial(scored, is_higher_better),
         worst_at_bottom=is_higher_better,

@@ -25,6 +25,7 @@ def build_classifier(
     encoder_config: PretrainedConfig | None = None,
     dtype=None,
     bases: Bases | None = None,
+    is_random: bool = True,
 ) -> keras.Model:
     """Build a classifier over a pretrained base.
 
@@ -35,6 +36,8 @@ def build_classifier(
         dtype: precision policy, such as `"mixed_bfloat16"`; `"bfloat16"` keeps the encoder's
             kernels in it, for a model that is only run. Default: Keras's global one.
         bases: takes the pretrained weights from memory where it has read them before.
+        is_random: draw the weights of a base that is not read. Without that, which takes longer
+            than reading them, they are zeros, for whoever sets all of them.
 
     Returns:
         A functional `keras.Model` from a dict of `input_ids`, `attention_mask` (and
@@ -60,7 +63,7 @@ def build_classifier(
 
     options = {}
     if config.encoder == "native":
-        options = {"lora_rank": config.lora_rank, "is_random": directory is None}
+        options = {"lora_rank": config.lora_rank, "is_random": is_random and directory is None}
     encoder = _encoder_class(config.encoder, encoder_config)(
         encoder_config, pooler=config.pooling == "pooler", dtype=dtype, name="encoder", **options
     )

@@ -42,7 +42,9 @@ def merged_copy(model: keras.Model, config: ModelConfig, precision: str) -> kera
     """
     encoder = model.get_layer("encoder")
     plain = dataclasses.replace(config, lora_rank=0)
-    copy = build_classifier(plain, encoder_config=encoder.encoder_config, dtype=precision)
+    copy = build_classifier(
+        plain, encoder_config=encoder.encoder_config, dtype=precision, is_random=False
+    )
     for ours, theirs in zip(copy.weights, merged_weights(encoder, model.weights), strict=True):
         ours.assign(theirs)
     return copy

@@ -110,6 +110,7 @@ def sweep(
             place.join(settings)
             with Workers(place.path).present(worker_name()), _time_limit(until) as limit:
                 _search(_tuner(config, search, runner, place), limit)
+                runner.write_best()
             return None
         goes_on = place.begin(settings, resume=config.resume)
         stack.callback(place.close)
@@ -237,7 +238,7 @@ def _finish(place, runner, dataset, shared, search, tuner, console) -> Sweep:
 def _as_ended(trial: Trial) -> Trial:
     if trial.status != "running":
         return trial
-    return dataclasses.replace(trial, status="failed", error="not finished when the sweep ended")
+    return dataclasses.replace(trial, status="unfinished")
 
 
 def write_table(trials: list[Trial], path: Path, objective: str) -> None:

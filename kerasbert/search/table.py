@@ -150,12 +150,16 @@ def _caption(
     """Such as "20 of 50 trials, 2 failed, 1 running, best 0.7312, 5 not shown"."""
     counts = {
         status: sum(trial.status == status for trial in trials)
-        for status in ("completed", "failed", "running")
+        for status in ("completed", "failed", "running", "unfinished")
     }
     ended, total = counts["completed"] + counts["failed"], max(len(trials), planned or 0)
     number = str(total) if ended == total else f"{ended} of {total}"
     parts = [f"{number} trial" if total == 1 else f"{number} trials"]
-    parts += [f"{counts[status]} {status}" for status in ("failed", "running") if counts[status]]
+    parts += [
+        f"{counts[status]} {status}"
+        for status in ("failed", "running", "unfinished")
+        if counts[status]
+    ]
     if best is not None:
         parts.append(f"best {show_score(best.score)}")
     if num_shown < len(trials):

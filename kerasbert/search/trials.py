@@ -10,7 +10,7 @@ class Trial:
 
     Attributes:
         number: from 0, in the order in which they began.
-        status: "running", "completed" or "failed".
+        status: "running", "completed", "failed", or "unfinished", when the sweep ended before it.
         values: the hyperparameters by name: float, int, str, bool.
         score: of the objective; None unless completed.
         metrics: numbers on the validation data by name, without "val_".
