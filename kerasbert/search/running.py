@@ -55,7 +55,6 @@ class TrialRunner:
         self._config, self._suggest, self.objective = config, suggest, objective
         self._place, self._shared, self._worker = place, shared, worker
         self._datasets = [(config.data, config.train.seed, _untested(dataset))]
-        self._best: tuple[int, Run] | None = None
 
     @property
     def is_higher_better(self) -> bool:
@@ -107,19 +106,6 @@ class TrialRunner:
         trial = dataclasses.replace(trial, seconds=round(seconds_since(started), 2))
         return self._write(trial, config, started)
 
-    def best_run(self, number: int) -> Run | None:
-        """The run of a trial, if it is the best that was run here and not written down."""
-        return self._best[1] if self._best and self._best[0] == number else None
-
-    def write_best(self) -> None:
-        """Write down the best run, for another process to find, if it is the best of all."""
-        if self._best is not None:
-            number, run = self._best
-            scores = [trial.score for trial in self._place.trials() if trial.number != number]
-            ours = self._place.find(number).score
-            if all(score is None or self._is_better(ours, score) for score in scores):
-                saving.save(self._place.run(number), run, overwrite=True)
-
     def train(self, config: FitConfig, dataset: Dataset | None = None, **options: Any) -> Run:
         """Train by these settings, with nothing left of what was trained before.
 
@@ -138,8 +124,8 @@ class TrialRunner:
 
     def _train(self, number: int, config: FitConfig) -> dict[str, float | None]:
         """Train, keep the classifier if it is the best so far, and give its numbers."""
-        unfinished, is_short = None, config.model.freeze_base
-        if not is_short:  # a head is trained again sooner than written down
+        unfinished = None
+        if not config.model.freeze_base:  # a head is trained again sooner than written down
             unfinished = self._place.unfinished(number)
             config = dataclasses.replace(config, resume=True)
         run = self.train(config, unfinished=unfinished)
@@ -150,11 +136,7 @@ class TrialRunner:
         score = metrics.get(self.objective.removeprefix("val_"))
         others = [trial for trial in self._place.trials() if trial.score is not None]
         if score is not None and all(self._is_better(score, trial.score) for trial in others):
-            if is_short:
-                self._best = number, run
-            else:
-                saving.save(self._place.run(number), run, overwrite=True)
-                self._best = None
+            saving.save(self._place.run(number), run, overwrite=True)
             self._place.remove_runs(trial.number for trial in others)
         if unfinished is not None:
             Unfinished(unfinished).remove()

@@ -110,7 +110,6 @@ def sweep(
             place.join(settings)
             with Workers(place.path).present(worker_name()), _time_limit(until) as limit:
                 _search(_tuner(config, search, runner, place), limit)
-                runner.write_best()
             return None
         goes_on = place.begin(settings, resume=config.resume)
         stack.callback(place.close)

@@ -11,7 +11,6 @@ from kerasbert.data.dataset import Dataset
 from kerasbert.metrics import build_report
 from kerasbert.models.running import running_precision
 from kerasbert.output_files import written_file
-from kerasbert.run import Run
 from kerasbert.run_directory import METADATA, REPORT, is_run, json_text, read_json
 from kerasbert.search.place import SweepDirectory
 from kerasbert.search.running import TrialRunner
@@ -56,22 +55,13 @@ def keep_winner(
         return
     if _is_kept(place, config, refit):
         return
-    written, run = place.run(number), runner.best_run(number)
-    if run is None and not is_run(written):
-        # It was in a process that was killed, or that held another one for the best.
-        run = runner.train(config)
-    if run is not None:
-        if dataset.test is not None:
-            test = _test_report(run, config, dataset, shared)
-            run = dataclasses.replace(run, report={**run.report, "test": test})
-        saving.save(place.best, run, overwrite=True)
-        place.remove_runs([number])
-        return
+    run = place.run(number)
+    if not is_run(run):  # another process held one of its own for the best
+        saving.save(run, runner.train(config), overwrite=True)
     if dataset.test is not None:
-        test = _test_report(saving.load_run(written, "float32"), config, dataset, shared)
-        _add_report(written, "test", test)
+        _add_report(run, "test", _test_report(place, number, config, dataset, shared))
     shutil.rmtree(place.best, ignore_errors=True)
-    written.rename(place.best)
+    run.rename(place.best)
 
 
 def _is_kept(place: SweepDirectory, config: FitConfig, refit: bool) -> bool:
@@ -84,8 +74,11 @@ def _is_kept(place: SweepDirectory, config: FitConfig, refit: bool) -> bool:
     return is_refit == refit and metadata["training"]["settings"] == settings_digest(config)
 
 
-def _test_report(run: Run, config: FitConfig, dataset: Dataset, shared: Shared) -> dict:
+def _test_report(
+    place: SweepDirectory, number: int, config: FitConfig, dataset: Dataset, shared: Shared
+) -> dict:
     """The report on the test examples, computed as `fit` does when it has trained."""
+    run = saving.load_run(place.run(number), "float32")
     precision = running_precision(config.train.precision, run.config.encoder)
     tokens = run.tokenizer(dataset.test.texts, dataset.test.pairs)
     part = trained_part(
