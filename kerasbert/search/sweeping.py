@@ -214,8 +214,9 @@ def _finish(place, runner, dataset, shared, search, tuner, console) -> Sweep:
     best = best_trial(trials, runner.is_higher_better)
     write_table(trials, place.path / TABLE, runner.objective)
     if best is None:
-        last = next((trial.error for trial in reversed(trials) if trial.error), "there was no time")
-        raise TrainingError(f"None of {len(trials)} trials was completed. The last one: {last}")
+        last = next((trial.error for trial in reversed(trials) if trial.error), None)
+        why = f"The last one: {last}" if last else "There was no time for one: raise --max-minutes."
+        raise TrainingError(f"None of {len(trials)} trials was completed. {why}")
     draw_sweep(
         trials,
         runner.objective,
