@@ -98,6 +98,13 @@ class HyperbandOracle(_Remembered, keras_tuner.oracles.HyperbandOracle):
 class GridOracle(_Remembered, keras_tuner.oracles.GridSearchOracle):
     """Each combination in turn."""
 
+    def populate_space(self, trial_id):
+        found = super().populate_space(trial_id)
+        if found["status"] == "RUNNING":
+            # Else the next combination is given out when this one has ended, and workers wait.
+            self._populate_next.append(trial_id)
+        return found
+
     def get_state(self):
         order, trial_id = [], next(iter(self.start_order), None)
         while trial_id is not None:  # the first one is the smallest
