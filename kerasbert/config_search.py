@@ -125,8 +125,13 @@ class Ranges:
         have_none = self.head and not {"mlp", "classification"} & set(self.head)
         is_needed = len(self.hidden_units) < 2 or not have_none
         check(self, "hidden_units", is_needed, "be left out where no head has hidden layers")
-        for widths in self.hidden_units:
-            parse_widths(widths)
+        have_two = any(len(parse_widths(widths)) > 1 for widths in self.hidden_units)
+        check(
+            self,
+            "hidden_units",
+            not (have_two and "classification" in self.head),
+            "be one width each where --head classification is among the heads",
+        )
 
     def fixed(self) -> dict[str, Any]:
         """What has one value, by name."""

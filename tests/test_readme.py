@@ -14,6 +14,7 @@ import pytest
 from kerasbert import _cli
 from kerasbert.config import FitConfig
 from kerasbert.data.dataset import SAMPLE
+from kerasbert.tune import TuneConfig
 from tests.conftest import write_csv
 
 ROOT = Path(__file__).parent.parent
@@ -93,7 +94,7 @@ def test_every_link_leads_somewhere(page):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_every_experiment_is_a_script_or_a_command_that_fit_takes():
+def test_every_experiment_is_a_script_or_a_command_that_is_understood():
     for page in ROOT.glob("experiments/*/README.md"):
         found = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
         commands = "".join(found).replace("\\\n", " ").splitlines()
@@ -103,5 +104,9 @@ def test_every_experiment_is_a_script_or_a_command_that_fit_takes():
             if words[1].endswith(".py"):
                 assert (ROOT / words[1]).is_file()
                 continue
-            assert words[:3] == ["python", "-m", "kerasbert.fit"]
-            _cli.parse(FitConfig, "fit", words[3:])
+            assert words[:2] == ["python", "-m"]
+            assert words[2] in ("kerasbert.fit", "kerasbert.tune")
+            rest = words[3:]
+            if words[2] == "kerasbert.tune":
+                _, rest = _cli.parse_known(TuneConfig, "tune", rest)
+            _cli.parse(FitConfig, "fit", rest)

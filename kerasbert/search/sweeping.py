@@ -99,6 +99,11 @@ def sweep(
     """
     search, console = search or SearchConfig(), console or Console(quiet=True)
     suggest, until = suggest or Ranges().suggest, _until(search)
+    if search.tuner == "hyperband" and config.train.unfreeze_from is not None:
+        raise InputError(
+            "`unfreeze_from` must be left out with --tuner hyperband, whose short trials end before "
+            "it."
+        )
     dataset = dataset or read_dataset(config.data, config.train.seed)
     objective = search.objective_for(dataset.labels.task)
     place = SweepDirectory(output)
