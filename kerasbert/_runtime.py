@@ -17,12 +17,25 @@ def quiet() -> None:
     for category in (FutureWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category)
     # TensorFlow's C++ parts greet whoever loads them, whatever the log level.
+    if "keras" in sys.modules:
+        return
     with _closed_stderr():
         importlib.import_module("keras")
     # Half a million objects that stay, which each collection would otherwise walk through: a
     # quarter of a second, and Keras collects before each training.
     gc.collect()
     gc.freeze()
+
+
+def halve_threads() -> None:
+    """Let an operation of TensorFlow use half of the cores, unless the environment says how many.
+
+    For a frozen base, of which two batches are encoded at a time; and the operations of a head are
+    so small that handing them around costs more than it gains. To be called before `quiet`. The
+    numbers are the same.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (cores or 1) // 2)))
 
 
 @contextlib.contextmanager

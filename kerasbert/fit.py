@@ -19,6 +19,8 @@ def main(args: list[str]) -> None:
     started = time.perf_counter()
     config = _cli.parse(FitConfig, "fit", args)
     check_trackers(config.record)
+    if config.model.freeze_base:
+        _runtime.halve_threads()
     output = choose_output(config)
     try:
         _do(config, output, args, started)

@@ -44,6 +44,8 @@ def main(args: list[str]) -> None:
     config = with_values(_cli.parse(FitConfig, "tune", rest), tune.ranges.fixed())
     _check(config, tune)
     check_trackers(config.record)
+    if config.model.freeze_base:
+        _runtime.halve_threads()
     dataset = read_dataset(config.data, config.train.seed)
     # Only now, so that --help and a wrong column are answered without waiting for TensorFlow.
     _runtime.quiet()
