@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+import filelock
+
 from kerasbert.errors import InputError
 
 
@@ -44,3 +46,20 @@ def written_file(path: Path) -> Iterator[TextIO]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def take_lock(lock: filelock.FileLock, refusal: str, seconds: float = 0) -> None:
+    """Take a lock, which the system gives back however this process ends.
+
+    Args:
+        lock: of a file.
+        refusal: what to say where another process has it.
+        seconds: to wait for it.
+
+    Raises:
+        InputError: another process has it.
+    """
+    try:
+        lock.acquire(timeout=seconds)
+    except filelock.Timeout:
+        raise InputError(refusal) from None

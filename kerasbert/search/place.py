@@ -17,7 +17,7 @@ import filelock
 from kerasbert.config import FitConfig
 from kerasbert.config_json import from_dict
 from kerasbert.errors import InputError
-from kerasbert.output_files import written_file
+from kerasbert.output_files import take_lock, written_file
 from kerasbert.run_directory import check_output, json_text, read_json
 from kerasbert.search.trials import Trial
 
@@ -62,13 +62,11 @@ class SweepDirectory:
             self._check_free()
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(self.path / "lock")
-        try:
-            self._lock.acquire(blocking=False)
-        except filelock.Timeout:
-            raise InputError(
-                f"Another process runs the sweep in {str(self.path)!r} just now. Wait for it, or "
-                "name another --output."
-            ) from None
+        take_lock(
+            self._lock,
+            f"Another process runs the sweep in {str(self.path)!r} just now. Wait for it, or name "
+            "another --output.",
+        )
         if goes_on:
             _compare(read_json(found), settings, self.path)
         else:

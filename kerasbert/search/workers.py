@@ -20,6 +20,7 @@ from pathlib import Path
 import filelock
 
 from kerasbert.errors import InputError, TrainingError
+from kerasbert.output_files import take_lock
 
 TUNER_ID, IP, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 _CHIEF = "chief"
@@ -69,13 +70,8 @@ class Workers:
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self._path(name))
-        try:
-            # The worker of a chief that was killed needs a moment to end.
-            lock.acquire(timeout=_MOMENT)
-        except filelock.Timeout:
-            raise InputError(
-                f"There is a worker {name!r} already. Set another {TUNER_ID}."
-            ) from None
+        # The worker of a chief that was killed needs a moment to end.
+        take_lock(lock, f"There is a worker {name!r} already. Set another {TUNER_ID}.", _MOMENT)
         try:
             with _ended_with_chief():
                 yield

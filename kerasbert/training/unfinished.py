@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from kerasbert.config import FitConfig
 from kerasbert.config_train import RecordConfig
 from kerasbert.errors import InputError, InputWarning
+from kerasbert.output_files import take_lock
 from kerasbert.run_directory import json_text, read_json
 
 SETTINGS = "settings.json"
@@ -169,13 +170,11 @@ class Unfinished:
 
     def _close_to_others(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(blocking=False)
-        except filelock.Timeout:
-            raise InputError(
-                f"Another process is training in {str(self.directory)!r} just now. Wait for it, or "
-                "name another --output."
-            ) from None
+        take_lock(
+            self._lock,
+            f"Another process is training in {str(self.directory)!r} just now. Wait for it, or "
+            "name another --output.",
+        )
 
     def _checkpoints(self) -> list[Path]:
         return sorted(self.directory.glob("checkpoint-*"))
