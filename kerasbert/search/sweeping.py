@@ -101,8 +101,7 @@ def sweep(
     suggest, until = suggest or Ranges().suggest, _until(search)
     if search.tuner == "hyperband" and config.train.unfreeze_from is not None:
         raise InputError(
-            "`unfreeze_from` must be left out with --tuner hyperband, whose short trials end before "
-            "it."
+            "`unfreeze_from` must be left out with --tuner hyperband: its short trials end before."
         )
     dataset = dataset or read_dataset(config.data, config.train.seed)
     objective = search.objective_for(dataset.labels.task)
