@@ -97,7 +97,7 @@ def run(main: Callable[[list[str]], None]) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", InputWarning)
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _show_warning_once(set())
             main(sys.argv[1:])
     except SystemExit as stop:  # after --help
         code = stop.code or 0
@@ -147,10 +147,16 @@ def _flags(config_class: type) -> Iterator[str]:
         yield from (f"--{name}", f"--no-{name}") if field.type is bool else (f"--{name}",)
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    # Those of the libraries below are for their developers.
-    if issubclass(category, InputWarning):
-        print(f"warning: {message}", file=sys.stderr)
+def _show_warning_once(shown: set[str]) -> Callable[..., None]:
+    """What shows a warning, but not what several trainings of a command would say again."""
+
+    def show(message, category, filename, lineno, file=None, line=None) -> None:
+        # Those of the libraries below are for their developers.
+        if issubclass(category, InputWarning) and str(message) not in shown:
+            shown.add(str(message))
+            print(f"warning: {message}", file=sys.stderr)
+
+    return show
 
 
 def _one_line(box: str) -> str:

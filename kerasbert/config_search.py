@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from kerasbert.config import FitConfig, ModelConfig
+from kerasbert.config import HEADS, FitConfig, ModelConfig
 from kerasbert.config_checks import check, check_choice, one_of
 from kerasbert.config_train import MONITORS, TrainConfig
 from kerasbert.errors import InputError
@@ -36,7 +36,8 @@ class SearchConfig:
     # Default: val_macro_f1, for scores val_pearson.
     objective: Annotated[str | None, one_of(*MONITORS)] = None
 
-    # End after so many minutes, with what is known by then; a trial that is running is given up.
+    # End the search after so many minutes, with what is known by then; a trial that is running is
+    # given up. What is done for the winner, --refit among it, comes on top.
     max_minutes: float | None = None
 
     # Train the winner once more on all rows, those of the validation included, and keep that.
@@ -177,6 +178,52 @@ class Ranges:
         having = [head for head in self.head if head in ("mlp", "classification")]
         with hyperparameters.conditional_scope("head", having):
             return hyperparameters.Choice("hidden_units", list(self.hidden_units))
+
+
+def check_sweep(config: FitConfig, search: SearchConfig, ranges: Ranges | None = None) -> None:
+    """Refuse what a sweep cannot be told.
+
+    Args:
+        config: what holds for all trials.
+        search: how to search.
+        ranges: where to, if that is known.
+
+    Raises:
+        InputError: it is told such a thing.
+    """
+    refused = {
+        "overwrite": "a sweep replaces nothing; name a new directory, or remove the old one",
+        "seeds": "a trial is one training",
+        "folds": "a trial is one training",
+        "find_learning_rate": "a sweep tries learning rates itself",
+    }
+    for name, reason in refused.items():
+        check(config, name, not getattr(config, name), f"be left out: {reason}")
+    check(
+        config.record,
+        "tensorboard",
+        not config.record.tensorboard,
+        "be left out of a sweep, whose trials have no directory; a run of best.json has",
+    )
+    if search.tuner == "hyperband":
+        reason = "be left out with --tuner hyperband, which says for how long a trial trains"
+        check(config.train, "unfreeze_from", config.train.unfreeze_from is None, reason)
+        check(config.train, "max_steps", config.train.max_steps is None, reason)
+    if ranges is None:
+        return
+    if search.tuner == "hyperband":
+        check(ranges, "epochs", len(ranges.epochs) < 2, "be one number with hyperband, the most")
+    is_searched = len(ranges.freeze_layers) > 1
+    check(
+        ranges,
+        "freeze_layers",
+        not (is_searched and config.model.freeze_base),
+        "be left out with --freeze-base, which freezes all of them",
+    )
+    heads = set(ranges.head or (config.model.head,))
+    for name, having in {"l2": {"mlp"}, "dropout": set(HEADS) - {"linear"}}.items():
+        is_of_use = len(getattr(ranges, name)) < 2 or heads & having
+        check(ranges, name, is_of_use, f"be left out with --head {', '.join(sorted(heads))}")
 
 
 def usual_rates(config: FitConfig) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from kerasbert import _cli, _runtime
 from kerasbert.config import FitConfig
 from kerasbert.config_checks import check
-from kerasbert.config_search import Ranges, SearchConfig, with_values
+from kerasbert.config_search import Ranges, SearchConfig, check_sweep, with_values
 from kerasbert.data.dataset import read_dataset
 from kerasbert.errors import InputError
 from kerasbert.search.place import choose_directory
@@ -42,7 +42,7 @@ def main(args: list[str]) -> None:
     tune, rest = _cli.parse_known(TuneConfig, "tune", args)
     _cli.check_flags(rest, TuneConfig, FitConfig)
     config = with_values(_cli.parse(FitConfig, "tune", rest), tune.ranges.fixed())
-    _check(config, tune)
+    check_sweep(config, tune.search, tune.ranges)
     check_trackers(config.record)
     if config.model.freeze_base:
         _runtime.halve_threads()
@@ -77,15 +77,6 @@ def main(args: list[str]) -> None:
         sys.exit(130)
     if found is not None:
         _show(found, started)
-
-
-def _check(config: FitConfig, tune: TuneConfig) -> None:
-    for name in ("seeds", "folds", "find_learning_rate", "overwrite"):
-        if getattr(config, name):
-            flag = f"--{name.replace('_', '-')}"
-            raise InputError(f"Leave out {flag}: a sweep is one training per trial.")
-    if tune.search.tuner == "hyperband" and len(tune.ranges.epochs) > 1:
-        raise InputError("Hyperband chooses the epochs itself. Give --epochs one number, the most.")
 
 
 def _show(found, started: float) -> None:

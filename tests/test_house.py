@@ -41,7 +41,7 @@ STEPS = [
     {"training.fitting"},
     {"inference", "runs"},
     {"repeats", "search.running"},
-    {"search.tuner", "search.winner"},
+    {"search.tuner", "search.winner", "search.space"},
     {"search.sweeping"},
     {"fit", "tune", "predict", "evaluate"},
 ]

@@ -245,11 +245,16 @@ def test_refit_trains_on_all_rows(frozen, files, toy_base, capsys):
 
 def test_refused_before_anything_is_read(tmp_path):
     for args, message in (
-        (["--seeds", "0", "1"], "Leave out --seeds: a sweep is one training per trial."),
-        (["--folds", "3"], "Leave out --folds"),
-        (["--overwrite"], "Leave out --overwrite"),
-        (["--find-learning-rate"], "Leave out --find-learning-rate"),
-        (["--tuner", "hyperband", "--epochs", "1", "3"], "Give --epochs one number, the most."),
+        (["--seeds", "0", "1"], "`seeds` must be left out: a trial is one training"),
+        (["--folds", "3"], "`folds` must be left out"),
+        (["--overwrite"], "`overwrite` must be left out: a sweep replaces nothing"),
+        (["--find-learning-rate"], "`find_learning_rate` must be left out"),
+        (["--tensorboard"], "`tensorboard` must be left out of a sweep"),
+        (["--tuner", "hyperband", "--epochs", "1", "3"], "`epochs` must be one number"),
+        (["--tuner", "hyperband", "--max-steps", "3"], "`max_steps` must be left out"),
+        (["--tuner", "hyperband", "--unfreeze-from", "2"], "`unfreeze_from` must be left out"),
+        (["--freeze-base", "--freeze-layers", "1", "2"], "be left out with --freeze-base"),
+        (["--head", "linear", "--l2", "1e-3", "1e-1"], "`l2` must be left out with --head linear"),
         (["--trails", "3"], "Unrecognized options: --trails. Did you mean --trials?"),
         (["--frezee-base"], "Did you mean --freeze-base?"),
         (["--head", "linear", "--hidden-units", "8"], "be left out with --head linear"),
@@ -271,5 +276,11 @@ def test_a_directory_that_is_taken(frozen, files, toy_base):
     (files.directory / "other" / "notes.txt").touch()
     with pytest.raises(InputError, match="holds files"):
         tuned(files, "other", toy_base(), *FROZEN)
-    with pytest.raises(InputError, match="There is nothing to search"):
-        tuned(files, "third", toy_base(), "--learning-rate", "1e-3")
+    for args, message in (
+        (["--learning-rate", "1e-3"], "There is nothing to search"),
+        (["--freeze-layers", "1", "99"], "`freeze_layers` must be at most"),
+        (["--max-length", "8", "9999"], "`max_length` must be at most"),
+    ):
+        with pytest.raises(InputError, match=message):
+            tuned(files, "third", toy_base(), *args)
+        assert not (files.directory / "third").exists()

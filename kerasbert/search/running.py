@@ -9,7 +9,7 @@ import keras
 from keras_tuner import HyperParameters
 
 from kerasbert import saving
-from kerasbert.config import FitConfig
+from kerasbert.config import DataConfig, FitConfig
 from kerasbert.config_train import MONITORS
 from kerasbert.data.dataset import Dataset, read_dataset
 from kerasbert.errors import InputError, TrainingError
@@ -54,7 +54,7 @@ class TrialRunner:
     ):
         self._config, self._suggest, self.objective = config, suggest, objective
         self._place, self._shared, self._worker = place, shared, worker
-        self._datasets = [(config.data, config.train.seed, _untested(dataset))]
+        self._datasets = [_Rows(config.data, config.train.seed, dataset)]
 
     @property
     def is_higher_better(self) -> bool:
@@ -111,12 +111,16 @@ class TrialRunner:
 
         Args:
             config: of a trial.
-            dataset: default: the config's.
+            dataset: default: the config's, without test examples.
             **options: of `fit_classifier`.
         """
         keras.utils.clear_session()  # else Keras keeps every graph of every trial
-        dataset = dataset or self._dataset(config)
-        with out_of_memory_explained(config.train.batch_size, config.model.max_length):
+        dataset = dataset or self._rows(config).untested
+        with out_of_memory_explained(
+            config.train.batch_size,
+            config.model.max_length,
+            gradient_accumulation=config.train.gradient_accumulation,
+        ):
             run = fit_classifier(config, dataset, shared=self._shared, **options)
         if run.training["interrupted"]:
             raise KeyboardInterrupt
@@ -157,17 +161,26 @@ class TrialRunner:
         self._place.write(trial, config, started)
         return trial
 
-    def _dataset(self, config: FitConfig) -> Dataset:
-        data, seed = config.data, config.train.seed
-        for known, with_seed, dataset in self._datasets:
-            if (known, with_seed) == (data, seed):
-                return dataset
-        self._datasets.append((data, seed, _untested(read_dataset(data, seed))))
-        return self._datasets[-1][2]
+    def dataset(self, config: FitConfig) -> Dataset:
+        """The examples of a trial's settings, those of the test included."""
+        return self._rows(config).whole
+
+    def _rows(self, config: FitConfig) -> "_Rows":
+        for rows in self._datasets:
+            if (rows.data, rows.seed) == (config.data, config.train.seed):
+                return rows
+        seed = config.train.seed
+        # The sweep's own and the last: a search over seeds or files would else fill the memory.
+        self._datasets[1:] = [_Rows(config.data, seed, read_dataset(config.data, seed))]
+        return self._datasets[-1]
 
 
-def _untested(dataset: Dataset) -> Dataset:
-    return dataclasses.replace(dataset, test=None)
+class _Rows:
+    """A dataset, what it was read by, and the same without the test examples."""
+
+    def __init__(self, data: DataConfig, seed: int, whole: Dataset):
+        self.data, self.seed, self.whole = data, seed, whole
+        self.untested = dataclasses.replace(whole, test=None)
 
 
 def _values(hyperparameters: HyperParameters) -> dict[str, Any]:

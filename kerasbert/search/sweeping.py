@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
-import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from rich.console import Console
 
 from kerasbert.config import FitConfig
 from kerasbert.config_json import to_json
-from kerasbert.config_search import Ranges, SearchConfig
+from kerasbert.config_search import Ranges, SearchConfig, check_sweep
 from kerasbert.data.dataset import Dataset, read_dataset
-from kerasbert.errors import InputError, TrainingError
+from kerasbert.errors import TrainingError
 from kerasbert.output_files import written_file
 from kerasbert.places import file_digests
 from kerasbert.run_directory import read_json
@@ -28,6 +28,7 @@ from kerasbert.search.place import BEST_CONFIG, PICTURE, TABLE, SweepDirectory
 from kerasbert.search.running import Suggest, TrialRunner
 from kerasbert.search.screen import SweepScreen
 from kerasbert.search.showing import best_trial
+from kerasbert.search.space import check_space
 from kerasbert.search.trials import Trial
 from kerasbert.search.tuner import Tuner
 from kerasbert.search.winner import keep_winner
@@ -99,10 +100,7 @@ def sweep(
     """
     search, console = search or SearchConfig(), console or Console(quiet=True)
     suggest, until = suggest or Ranges().suggest, _until(search)
-    if search.tuner == "hyperband" and config.train.unfreeze_from is not None:
-        raise InputError(
-            "`unfreeze_from` must be left out with --tuner hyperband: its short trials end before."
-        )
+    check_sweep(config, search, _ranges_of(suggest))
     dataset = dataset or read_dataset(config.data, config.train.seed)
     objective = search.objective_for(dataset.labels.task)
     place = SweepDirectory(output)
@@ -110,14 +108,13 @@ def sweep(
     with contextlib.ExitStack() as stack:
         shared = stack.enter_context(Shared())
         runner = TrialRunner(config, suggest, objective, place, dataset, shared, worker_name())
+        # Keras Tuner's own notes, which nobody reads: what goes on with a sweep is its directory.
+        notes = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kerasbert-")))
         if role() == "worker":
-            place.join(settings)
-            with Workers(place.path).present(worker_name()), _time_limit(until) as limit:
-                _search(_tuner(config, search, runner, place), limit)
+            with _time_limit(until) as limit, Workers(place.path).present(worker_name()):
+                place.join(settings)
+                _search(_tuner(config, search, runner, notes), limit)
             return None
-        goes_on = place.begin(settings, resume=config.resume)
-        stack.callback(place.close)
-        processes = stack.enter_context(start_workers(place.path)) if start_workers else []
         screen = SweepScreen(
             place,
             console,
@@ -125,11 +122,15 @@ def sweep(
             is_higher_better=runner.is_higher_better,
             planned=search.trials,
         )
+        tuner = _tuner(config, search, runner, notes, lambda number: screen.update())
+        check_space(tuner.oracle.get_space(), runner.settings, dataset.labels, shared.bases)
+        stack.callback(place.close)
+        goes_on = place.begin(settings, resume=config.resume)
+        if goes_on and place.state.is_file():
+            tuner.oracle.restore(read_json(place.state))
+        tuner.oracle.state_file = place.state
+        processes = stack.enter_context(start_workers(place.path)) if start_workers else []
         with screen:
-            tuner = _tuner(config, search, runner, place, lambda number: screen.update())
-            if goes_on and place.state.is_file():
-                tuner.oracle.restore(read_json(place.state))
-            tuner.oracle.state_file = place.state
             if role() == "chief":
                 workers = Workers(place.path)
                 watch = Watch(tuner.oracle, workers, processes, until, screen.update)
@@ -138,14 +139,16 @@ def sweep(
                 with _time_limit(until) as limit:
                     _search(tuner, limit)
             screen.update()
-        return _finish(place, runner, dataset, shared, search, tuner, console)
+        return _finish(place, runner, shared, search, tuner, console)
 
 
 def sweep_settings(config: FitConfig, search: SearchConfig, suggest: Suggest) -> dict[str, Any]:
     """What decides the trials of a sweep, as JSON values."""
-    ranges = getattr(suggest, "__self__", None)
-    space = f"{suggest.__module__}.{suggest.__qualname__}"
-    if isinstance(ranges, Ranges):
+    ranges = _ranges_of(suggest)
+    if ranges is None:
+        named = suggest if hasattr(suggest, "__qualname__") else type(suggest)  # a partial has none
+        space = f"{named.__module__}.{named.__qualname__}"
+    else:
         space = {name: list(values) for name, values in dataclasses.asdict(ranges).items()}
     return {
         "fit": settings_of(config),
@@ -155,17 +158,15 @@ def sweep_settings(config: FitConfig, search: SearchConfig, suggest: Suggest) ->
     }
 
 
-def _tuner(config, search, runner, place, on_trial=lambda number: None) -> Tuner:
+def _ranges_of(suggest: Suggest) -> Ranges | None:
+    ranges = getattr(suggest, "__self__", None)
+    return ranges if isinstance(ranges, Ranges) else None
+
+
+def _tuner(config, search, runner, notes, on_trial=lambda number: None) -> Tuner:
     objective = keras_tuner.Objective(runner.objective, "max" if runner.is_higher_better else "min")
     oracle = build_oracle(search, objective, epochs=config.train.epochs, seed=config.train.seed)
-    books = place.path / "keras_tuner" / (worker_name() or "oracle")
-    tuner = Tuner(oracle, runner, books, on_trial)
-    if not tuner.hyperparameters:
-        raise InputError(
-            "There is nothing to search: each setting has one value. Give one a range, such as "
-            "--learning-rate 1e-5 1e-2."
-        )
-    return tuner
+    return Tuner(oracle, runner, notes / "keras_tuner", on_trial)
 
 
 def _search(tuner: Tuner, limit: "_Limit") -> None:
@@ -212,7 +213,7 @@ def _until(search: SearchConfig) -> float:
     return time.monotonic() + 60 * search.max_minutes
 
 
-def _finish(place, runner, dataset, shared, search, tuner, console) -> Sweep:
+def _finish(place, runner, shared, search, tuner, console) -> Sweep:
     """Write what the trials come to."""
     trials = [_as_ended(trial) for trial in place.trials()]
     best = best_trial(trials, runner.is_higher_better)
@@ -231,8 +232,8 @@ def _finish(place, runner, dataset, shared, search, tuner, console) -> Sweep:
     config = place.config(best.number)
     with written_file(place.path / BEST_CONFIG) as file:
         file.write(to_json(config))
-    keep_winner(place, best.number, runner, dataset, shared, refit=search.refit, console=console)
-    shutil.rmtree(place.path / "keras_tuner", ignore_errors=True)
+    keep_winner(place, best.number, runner, shared, refit=search.refit, console=console)
+    place.remove_runs(trial.number for trial in trials)
     report = read_json(place.best / "report.json")
     return Sweep(
         trials, best, config, report, runner.objective, runner.is_higher_better, place.path

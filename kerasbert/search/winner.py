@@ -11,6 +11,7 @@ from kerasbert.data.dataset import Dataset
 from kerasbert.metrics import build_report
 from kerasbert.models.running import running_precision
 from kerasbert.output_files import written_file
+from kerasbert.run import Run
 from kerasbert.run_directory import METADATA, REPORT, is_run, json_text, read_json
 from kerasbert.search.place import SweepDirectory
 from kerasbert.search.running import TrialRunner
@@ -24,7 +25,6 @@ def keep_winner(
     place: SweepDirectory,
     number: int,
     runner: TrialRunner,
-    dataset: Dataset,
     shared: Shared,
     *,
     refit: bool,
@@ -36,22 +36,19 @@ def keep_winner(
         place: of the sweep.
         number: of the best trial.
         runner: which ran it, or could.
-        dataset: of the sweep.
         shared: what trials have in common.
         refit: train once more, on all rows.
         console: where to show that.
     """
     config = place.config(number)
+    dataset = runner.dataset(config)
     if refit:
         config, everything = _on_all_rows(place, config, number, dataset)
         if _is_kept(place, config, refit):
             return
-        say(console, f"training trial {number} once more, on all rows")
+        say(console, f"training trial {number} once more, on all rows; val_... are of these, too")
         run = runner.train(config, everything, console=console)
-        # It was trained on these rows.
-        report = {name: part for name, part in run.report.items() if name != "validation"}
-        saving.save(place.best, dataclasses.replace(run, report=report), overwrite=True)
-        place.remove_runs([number])
+        saving.save(place.best, _without_validation(run), overwrite=True)
         return
     if _is_kept(place, config, refit):
         return
@@ -62,6 +59,16 @@ def keep_winner(
         _add_report(run, "test", _test_report(place, number, config, dataset, shared))
     shutil.rmtree(place.best, ignore_errors=True)
     run.rename(place.best)
+
+
+def _without_validation(run: Run) -> Run:
+    """A run without the numbers on rows that it was said to be validated on, and learned from."""
+    report = {name: part for name, part in run.report.items() if name != "validation"}
+    history = [
+        {name: None if name.startswith("val_") else value for name, value in row.items()}
+        for row in run.history
+    ]
+    return dataclasses.replace(run, report=report, history=history)
 
 
 def _is_kept(place: SweepDirectory, config: FitConfig, refit: bool) -> bool:
@@ -111,8 +118,10 @@ def _on_all_rows(
     """A trial's settings and the rows for training it without any held out."""
     train = config.train
     if train.patience is not None:
-        # Nothing is held out by which to stop, so it stops where the trial was at its best.
+        # Nothing is held out by which to stop, so it stops where the trial was at its best; its
+        # step size falls to 0 by then.
         best = int(place.find(number).metrics["best_epoch"])
-        train = dataclasses.replace(train, patience=None, epochs=best)
+        epochs = max(best, train.unfreeze_from or 1)
+        train = dataclasses.replace(train, patience=None, epochs=epochs, max_steps=None)
     rows = dataset.train.joined(dataset.validation)
     return dataclasses.replace(config, train=train), dataclasses.replace(dataset, train=rows)

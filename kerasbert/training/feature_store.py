@@ -15,7 +15,7 @@ import time
 import uuid
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import filelock
@@ -65,11 +65,23 @@ class FeatureStore:
         self._read_new()
 
     @contextlib.contextmanager
-    def updated(self) -> Iterator[None]:
-        """While no other process adds to the directory, and with what others have added."""
-        with filelock.FileLock(self.directory / "lock"):
+    def updated(self, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """While no other process adds to the directory, and with what others have added.
+
+        Args:
+            on_wait: called if another one is adding to it now.
+        """
+        lock = filelock.FileLock(self.directory / "lock")
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            on_wait()
+            lock.acquire()
+        try:
             self._read_new()
             yield
+        finally:
+            lock.release()
 
     def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As the function `find`, in this store's shards."""

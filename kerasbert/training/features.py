@@ -29,6 +29,8 @@ from kerasbert.training.stages import Stage
 
 # Bytes of rows that are added to the store together; an interrupted run loses one such part.
 _PART = 64_000_000
+# Sets of texts whose keys are remembered.
+_MOST_ASKED = 8
 
 
 def cache_directory(chosen: str | None) -> Path:
@@ -64,20 +66,24 @@ class FeatureCache:
         self.num_encoded = self.num_found = 0
 
     def source(
-        self, tokens: Tokens, on_progress: Callable[[int, int], None] = lambda done, total: None
+        self,
+        tokens: Tokens,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> Source:
         """The rows of n texts, as what the rest of the classifier reads.
 
         Args:
             tokens: the texts.
             on_progress: called with the number of texts encoded, and that of those to encode.
+            on_wait: called where another process is encoding with this base, and is waited for.
         """
         keys, first, inverse = self._distinct(tokens)
         shards, shard_of, text_in = self._find(keys)
         num_encoded = 0
         if (shard_of == -1).any():
             # One process encodes; others, which perhaps need the same texts, wait for it.
-            with self._stores[0].updated():
+            with self._stores[0].updated(on_wait):
                 is_missing = self._find(keys)[1] == -1
                 num_encoded = int(is_missing.sum())
                 if num_encoded:
@@ -105,7 +111,7 @@ class FeatureCache:
             if known is tokens:
                 return distinct
         distinct = np.unique(text_keys(tokens), return_index=True, return_inverse=True)
-        self._asked.append((tokens, distinct))
+        self._asked = [*self._asked, (tokens, distinct)][-_MOST_ASKED:]
         return distinct
 
     def _find(self, keys: np.ndarray) -> tuple[list[Shard], np.ndarray, np.ndarray]:

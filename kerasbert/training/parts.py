@@ -123,7 +123,7 @@ class AboveFrozen(Part):
     def _encoded(self, tokens: Tokens) -> Source:
         started, before = time.perf_counter(), (self._cache.num_encoded, self._cache.num_found)
         with encoding_bar(self._console) as on_progress:
-            source = self._cache.source(tokens, on_progress)
+            source = self._cache.source(tokens, on_progress, self._say_that_it_waits)
         encoded, found = self._cache.num_encoded - before[0], self._cache.num_found - before[1]
         say(
             self._console,
@@ -131,6 +131,9 @@ class AboveFrozen(Part):
             f"{time.perf_counter() - started:.1f} s, {found:,} found in {self._cache.directory}",
         )
         return source
+
+    def _say_that_it_waits(self) -> None:
+        say(self._console, "another process is encoding with this base: waiting for it")
 
     def outputs(self, tokens: Tokens) -> np.ndarray:
         if self._stage.has_row_per_piece:

@@ -11,6 +11,9 @@ from kerasbert.models.pretrained import Bases
 from kerasbert.training.features import FeatureCache
 from kerasbert.training.stages import Stage
 
+# Of bases, lengths and files; of more the oldest goes.
+_MOST_TOKENIZED = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Tokenized:
@@ -67,7 +70,7 @@ class Shared:
             tokenizer(validation.texts, validation.pairs),
         )
         if self._keep:
-            self._tokenized.append((dataset, key, tokenized))
+            self._tokenized = [*self._tokenized, (dataset, key, tokenized)][-_MOST_TOKENIZED:]
         return tokenized
 
     def open_cache(self, stage: Stage, parent: Path | None, limit: int) -> FeatureCache:

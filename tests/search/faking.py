@@ -31,6 +31,7 @@ class FakeRun:
 
     report: dict
     training: dict
+    history: list = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -70,11 +71,12 @@ class Fakes:
 
 @pytest.fixture
 def fakes(monkeypatch):
-    """Sweeps in which nothing is trained and nothing drawn."""
+    """Sweeps in which nothing is trained and nothing drawn, of a base that is not there."""
     made = Fakes()
     monkeypatch.setattr(TrialRunner, "train", lambda *args, **options: made.train(*args, **options))
     monkeypatch.setattr(saving, "save", lambda *args, **options: made.save(*args, **options))
     monkeypatch.setattr(sweeping, "draw_sweep", lambda *args, **options: None)
+    monkeypatch.setattr(sweeping, "check_space", lambda *args: None)
     return made
 
 

@@ -1,6 +1,7 @@
 """Trials that fail, time that is over, Ctrl-C: what a sweep makes of them."""
 
 import csv
+import dataclasses
 import signal
 import time
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from kerasbert.config_search import Ranges, with_values
-from kerasbert.errors import InputError, TrainingError
+from kerasbert.errors import TrainingError
 from kerasbert.run_directory import read_json
 from kerasbert.search import running, workers
 from kerasbert.search.place import SweepDirectory
@@ -122,12 +123,6 @@ def test_a_bug_in_the_search_space(fakes, search):
 
     with pytest.raises(TypeError, match="instances of 'str' and 'int'"):
         search(ranges=suggest)
-
-
-def test_nothing_to_search(fakes, search, tmp_path):
-    with pytest.raises(InputError, match="There is nothing to search: each setting has one value"):
-        search(ranges=Ranges(learning_rate=(1e-3,)))
-    assert not (tmp_path / "sweep" / "trials").exists()
 
 
 def test_memory_that_runs_out_is_a_failed_trial(fakes, search, monkeypatch):
@@ -273,5 +268,16 @@ def test_refit_trains_for_as_long_as_the_winner_was_at_its_best(fakes, search):
 
 
 def test_what_says_where_and_how_often_does_not_reach_a_trial(fakes, search):
-    search(trials=2, output="elsewhere", overwrite=True)
-    assert all(config.output is None and not config.overwrite for config in fakes.trained)
+    search(trials=2, output="elsewhere", resume=True)
+    assert all(config.output is None and not config.resume for config in fakes.trained)
+
+
+def test_the_winner_has_the_rows_of_its_own_settings(fakes, search):
+    def suggest(hyperparameters, config):
+        limit = hyperparameters.Choice("limit", [20, 30])
+        config = with_values(config, {"learning_rate": limit / 1000})
+        return dataclasses.replace(config, data=dataclasses.replace(config.data, limit=limit))
+
+    found = search(ranges=suggest, trials=2, refit=True)
+    assert found.best.values == {"limit": 30}
+    assert len(fakes.datasets[-1].train) == 30  # and not all rows, which the sweep's own config has
