@@ -102,7 +102,7 @@ class Workers:
 def started_workers(
     output: Path, count: int, args: Sequence[str]
 ) -> Iterator[list[subprocess.Popen]]:
-    """Make this process a chief and start workers beside it, which end with it.
+    """Make this process a chief for the block and start workers beside it, which end with it.
 
     Args:
         output: the sweep's directory.
@@ -115,14 +115,15 @@ def started_workers(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    before = {name: os.environ[name] for name in (IP, PORT, TUNER_ID) if name in os.environ}
     os.environ |= {IP: "127.0.0.1", PORT: str(port), TUNER_ID: _CHIEF}
     # Else each takes all cores, and they wait for one another.
     threads = str(max(1, (os.cpu_count() or 1) // count))
     environment = {"TF_NUM_INTRAOP_THREADS": threads, **os.environ}
     environment[_CHIEF_PROCESS] = str(os.getpid())
     workers, processes = Workers(output), []
-    workers.log("").parent.mkdir(parents=True, exist_ok=True)
     try:
+        workers.log("").parent.mkdir(parents=True, exist_ok=True)
         for name in (f"worker{number}" for number in range(1, count + 1)):
             with open(workers.log(name), "wb") as log:
                 processes.append(
@@ -135,6 +136,9 @@ def started_workers(
                 )
         yield processes
     finally:
+        for name in (IP, PORT, TUNER_ID):  # else this process's next sweep is a chief as well
+            os.environ.pop(name, None)
+        os.environ |= before
         for process in processes:
             process.terminate()
         for process in processes:

@@ -112,14 +112,38 @@ def test_what_started_workers_are_told(program, tmp_path):
     program('#!/bin/sh\nenv | grep -E "KERAS|TF_NUM"; echo "$@"\n')
     with workers.started_workers(tmp_path, 2, ["--trials", "3"]) as processes:
         assert [process.wait(30) for process in processes] == [0, 0]
-    assert role() == "chief"
+        assert role() == "chief"
+        port = os.environ[PORT]
     told = (tmp_path / "workers" / "worker2.log").read_text().splitlines()
     assert told[-1] == "-m kerasbert.tune --trials 3"
     values = dict(line.split("=") for line in told[:-1])
     assert values[TUNER_ID] == "worker2"
-    assert (values[IP], values[PORT]) == ("127.0.0.1", os.environ[PORT])
+    assert (values[IP], values[PORT]) == ("127.0.0.1", port)
     assert values["KERASBERT_CHIEF_PROCESS"] == str(os.getpid())
     assert values["TF_NUM_INTRAOP_THREADS"] == str(max(1, os.cpu_count() // 2))
+
+
+@pytest.mark.parametrize("before", [{}, {IP: "10.0.0.1", PORT: "7", TUNER_ID: "worker3"}])
+def test_a_process_is_a_chief_only_while_its_workers_are_started(before, program, tmp_path):
+    program("#!/bin/sh\n")
+    os.environ.update(before)
+    with pytest.raises(KeyError), workers.started_workers(tmp_path, 1, []):
+        assert role() == "chief"
+        raise KeyError
+    assert {name: os.environ[name] for name in (IP, PORT, TUNER_ID) if name in os.environ} == before
+
+
+def test_a_sweep_after_one_with_workers(program, fakes, search, monkeypatch):
+    program("#!/bin/sh\n")
+    start = functools.partial(workers.started_workers, count=1, args=[])
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            f"{search.__module__}.sweep", functools.partial(sweeping.sweep, start_workers=start)
+        )
+        with pytest.raises(TrainingError, match="All workers ended"):
+            search()
+    found = search(resume=True)
+    assert [trial.status for trial in found.trials] == ["completed"] * 6
 
 
 def test_roles(environment, monkeypatch):
