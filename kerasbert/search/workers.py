@@ -50,6 +50,20 @@ def worker_name() -> str:
     return os.environ[TUNER_ID] if role() == "worker" else ""
 
 
+def check_thread() -> None:
+    """Refuse a thread in which `interruptible` ends nothing, as Python hears signals in one only.
+
+    Raises:
+        InputError: this is not the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise InputError(
+            "A sweep with `max_minutes`, and a chief or worker, must run in the main thread, where "
+            f"it can be ended. Received: the thread {threading.current_thread().name!r}. Call it "
+            "in the main thread, or search without them."
+        )
+
+
 class Workers:
     """The workers of a sweep, as its directory tells.
 
@@ -151,7 +165,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
 
     It returns when the block has ended: a training that was over anyway does not hear Ctrl-C, so
     it is pressed again and again. The block is also ended in a process to which Ctrl-C says
-    nothing, as a shell's script has it for what it starts with `&`.
+    nothing, as a shell's script has it for what it starts with `&`. For the main thread only.
     """
     main, is_asked, ended = threading.main_thread(), False, threading.Event()
 

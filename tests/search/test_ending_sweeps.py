@@ -1,5 +1,6 @@
 """Trials that fail, time that is over, Ctrl-C: what a sweep makes of them."""
 
+import concurrent.futures
 import csv
 import dataclasses
 import signal
@@ -228,6 +229,29 @@ def test_there_is_no_time_at_all(fakes, search):
 def test_time_that_is_not_over(fakes, search):
     search(max_minutes=0.5 / 60)
     time.sleep(0.6)  # and nobody presses Ctrl-C now
+
+
+def in_a_thread(call):
+    """What a function gives or raises in another thread."""
+    with concurrent.futures.ThreadPoolExecutor(1, "notebook") as pool:
+        return pool.submit(call).result(60)
+
+
+def test_only_the_main_thread_can_be_ended(fakes, search, tmp_path, monkeypatch):
+    message = "must run in the main thread, where it can be ended. Received: the thread 'notebook_0"
+    with pytest.raises(InputError, match=message):
+        in_a_thread(lambda: search(max_minutes=1))
+    for name, value in ((workers.IP, "127.0.0.1"), (workers.PORT, "1")):
+        monkeypatch.setenv(name, value)
+    for name in ("worker1", "chief"):
+        monkeypatch.setenv(workers.TUNER_ID, name)
+        with pytest.raises(InputError, match="and a chief or worker, must run in the main thread"):
+            in_a_thread(search)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_without_a_limit_any_thread_will_do(fakes, search):
+    assert len(in_a_thread(search).trials) == 6
 
 
 def test_ctrl_c_ends_a_sweep_that_goes_on(fakes, search):
