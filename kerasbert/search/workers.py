@@ -242,6 +242,7 @@ class Watch:
         """Run the chief's `search` until all trials are done, time is over, or no worker is left.
 
         Raises:
+            InputError: the chief cannot listen where the environment says.
             TrainingError: all workers that were started from here are gone before that.
         """
         with interruptible() as interrupt:
@@ -252,6 +253,14 @@ class Watch:
             except KeyboardInterrupt:
                 if not self.is_over:
                     raise
+            except RuntimeError as error:
+                if "Failed to bind" not in str(error):
+                    raise
+                raise InputError(
+                    f"The chief cannot listen at {os.environ[IP]}:{os.environ[PORT]}: another "
+                    "process does, or the address is not this machine's. Choose another "
+                    f"{PORT}, or mend {IP}, and go on with --resume."
+                ) from None
             finally:
                 self._done.set()
         thread.join()

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -292,3 +293,23 @@ def test_ctrl_c_ends_a_chief(oracle, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         Watch(oracle, Workers(tmp_path), [], float("inf"), lambda: None).serve(press)
+
+
+def test_a_port_that_is_taken(fakes, search, environment, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for name, value in ((IP, "127.0.0.1"), (PORT, port), (TUNER_ID, "chief")):
+            monkeypatch.setenv(name, value)
+        message = f"The chief cannot listen at 127.0.0.1:{port}: .* Choose another {PORT}, or "
+        with pytest.raises(InputError, match=message):
+            search()
+
+
+def test_another_error_of_a_chief_stays_what_it_is(oracle, tmp_path):
+    def search():
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        Watch(oracle, Workers(tmp_path), [], float("inf"), lambda: None).serve(search)
