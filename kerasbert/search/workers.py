@@ -236,6 +236,7 @@ class Watch:
         self._oracle, self._workers, self._processes = oracle, workers, processes
         self._until, self._on_look = until, on_look
         self._done = threading.Event()
+        self._error: Exception | None = None
         self.is_over = False
 
     def serve(self, search) -> None:
@@ -244,6 +245,7 @@ class Watch:
         Raises:
             InputError: the chief cannot listen where the environment says.
             TrainingError: all workers that were started from here are gone before that.
+            Exception: what went wrong in a look at the workers, and ended the search.
         """
         with interruptible() as interrupt:
             thread = threading.Thread(target=self._look, args=[interrupt], daemon=True)
@@ -264,6 +266,8 @@ class Watch:
             finally:
                 self._done.set()
         thread.join()
+        if self._error is not None:
+            raise self._error
         if self._processes and not self._oracle.is_exhausted and time.monotonic() < self._until:
             codes = ", ".join(str(process.poll()) for process in self._processes)
             raise TrainingError(
@@ -272,16 +276,21 @@ class Watch:
             )
 
     def _look(self, interrupt: Callable[[], None]) -> None:
-        while not self._done.wait(_SECONDS):
-            for name in {*self._oracle.ongoing_trials, *self._oracle.tuner_ids}:
-                if not self._workers.is_alive(name):
-                    self._oracle.give_back(name)
-            self._on_look()
-            busy = self._oracle.ongoing_trials or self._oracle.tuner_ids
-            is_left = not any(process.poll() is None for process in self._processes)
-            is_over = self._oracle.is_exhausted or time.monotonic() > self._until
-            if (is_over and not busy) or (self._processes and is_left):
-                self.is_over = True
-                self._done.set()
-                interrupt()
-                return
+        try:
+            while not self.is_over and not self._done.wait(_SECONDS):
+                self.is_over = self._look_once()
+        except Exception as error:  # else the chief waits for workers that nobody looks after
+            self._error, self.is_over = error, True
+        if self.is_over and not self._done.is_set():
+            interrupt()
+
+    def _look_once(self) -> bool:
+        """Whether there is nothing left to do."""
+        for name in {*self._oracle.ongoing_trials, *self._oracle.tuner_ids}:
+            if not self._workers.is_alive(name):
+                self._oracle.give_back(name)
+        self._on_look()
+        busy = self._oracle.ongoing_trials or self._oracle.tuner_ids
+        is_left = not any(process.poll() is None for process in self._processes)
+        is_over = self._oracle.is_exhausted or time.monotonic() > self._until
+        return (is_over and not busy) or (bool(self._processes) and is_left)

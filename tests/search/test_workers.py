@@ -313,3 +313,17 @@ def test_another_error_of_a_chief_stays_what_it_is(oracle, tmp_path):
 
     with pytest.raises(RuntimeError, match="something else"):
         Watch(oracle, Workers(tmp_path), [], float("inf"), lambda: None).serve(search)
+
+
+def test_an_error_of_a_look_ends_a_chief(oracle, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_SECONDS", 0.05)
+    oracle.create_trial("worker1")
+    error, started = OSError("No space left on device"), time.monotonic()
+
+    def look():
+        raise error
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        Watch(oracle, Workers(tmp_path), [], float("inf"), look).serve(lambda: time.sleep(20))
+    assert caught.value is error
+    assert time.monotonic() - started < 10
