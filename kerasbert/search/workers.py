@@ -131,9 +131,11 @@ def started_workers(
         port = free.getsockname()[1]
     before = {name: os.environ[name] for name in (IP, PORT, TUNER_ID) if name in os.environ}
     os.environ |= {IP: "127.0.0.1", PORT: str(port), TUNER_ID: _CHIEF}
-    # Else each takes all cores, and they wait for one another.
+    # Else each takes all cores, and they wait for one another; and the first takes all of a GPU's
+    # memory, and the others fail.
     threads = str(max(1, (os.cpu_count() or 1) // count))
-    environment = {"TF_NUM_INTRAOP_THREADS": threads, **os.environ}
+    shared = {"TF_NUM_INTRAOP_THREADS": threads, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    environment = {**shared, **os.environ}
     environment[_CHIEF_PROCESS] = str(os.getpid())
     workers, processes = Workers(output), []
     try:

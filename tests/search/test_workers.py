@@ -109,8 +109,10 @@ def test_all_workers_end_before_the_sweep(program, fakes, search, monkeypatch, t
     assert not fakes.trained
 
 
-def test_what_started_workers_are_told(program, tmp_path):
-    program('#!/bin/sh\nenv | grep -E "KERAS|TF_NUM"; echo "$@"\n')
+def test_what_started_workers_are_told(program, monkeypatch, tmp_path):
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_FORCE_GPU_ALLOW_GROWTH"):
+        monkeypatch.delenv(name, raising=False)
+    program('#!/bin/sh\nenv | grep -E "KERAS|TF_NUM|TF_FORCE"; echo "$@"\n')
     with workers.started_workers(tmp_path, 2, ["--trials", "3"]) as processes:
         assert [process.wait(30) for process in processes] == [0, 0]
         assert role() == "chief"
@@ -122,6 +124,7 @@ def test_what_started_workers_are_told(program, tmp_path):
     assert (values[IP], values[PORT]) == ("127.0.0.1", port)
     assert values["KERASBERT_CHIEF_PROCESS"] == str(os.getpid())
     assert values["TF_NUM_INTRAOP_THREADS"] == str(max(1, os.cpu_count() // 2))
+    assert values["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
 
 
 @pytest.mark.parametrize("before", [{}, {IP: "10.0.0.1", PORT: "7", TUNER_ID: "worker3"}])
