@@ -50,6 +50,11 @@ def worker_name() -> str:
     return os.environ[TUNER_ID] if role() == "worker" else ""
 
 
+def chief_address() -> str:
+    """Where the chief listens, as IP:PORT."""
+    return f"{os.environ[IP]}:{os.environ[PORT]}"
+
+
 def check_thread() -> None:
     """Refuse a thread in which `interruptible` ends nothing, as Python hears signals in one only.
 
@@ -261,9 +266,9 @@ class Watch:
                 if "Failed to bind" not in str(error):
                     raise
                 raise InputError(
-                    f"The chief cannot listen at {os.environ[IP]}:{os.environ[PORT]}: another "
-                    "process does, or the address is not this machine's. Choose another "
-                    f"{PORT}, or mend {IP}, and go on with --resume."
+                    f"The chief cannot listen at {chief_address()}: another process does, "
+                    f"or the address is not this machine's. Choose another {PORT}, "
+                    f"or mend {IP}, and go on with --resume."
                 ) from None
             finally:
                 self._done.set()

@@ -1,8 +1,10 @@
 """A chief and its workers, and what becomes of a sweep when they are killed."""
 
 import functools
+import io
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -12,6 +14,7 @@ import types
 import keras_tuner
 import numpy as np
 import pytest
+from rich.console import Console
 
 from kerasbert import tune
 from kerasbert.config_search import SearchConfig
@@ -308,6 +311,38 @@ def test_a_port_that_is_taken(fakes, search, environment, monkeypatch):
         message = f"The chief cannot listen at 127.0.0.1:{port}: .* Choose another {PORT}, or "
         with pytest.raises(InputError, match=message):
             search()
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+@pytest.mark.parametrize("hears_ctrl_c", [False, True])
+def test_a_worker_that_waits_for_a_chief(
+    is_begun, hears_ctrl_c, fakes, search, environment, monkeypatch, tmp_path
+):
+    """It says so, and waits no longer than it may."""
+    if is_begun:
+        search()
+    trained = len(fakes.trained)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = nobody.getsockname()
+    for name, value in ((IP, address[0]), (PORT, str(address[1])), (TUNER_ID, "worker1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KERASBERT_CHIEF_PROCESS", str(os.getppid()))
+    console = Console(file=io.StringIO())
+    monkeypatch.setattr(
+        f"{search.__module__}.sweep", functools.partial(sweeping.sweep, console=console)
+    )
+    handler = signal.default_int_handler if hears_ctrl_c else signal.SIG_IGN
+    before, started = signal.signal(signal.SIGINT, handler), time.monotonic()
+    try:
+        assert search(max_minutes=1 / 60) is None
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert 0.9 < time.monotonic() - started < 10
+    assert console.file.getvalue() == f"waiting for the chief at 127.0.0.1:{address[1]}\n"
+    assert len(fakes.trained) == trained
+    assert is_begun or not (tmp_path / "sweep").exists()
 
 
 def test_another_error_of_a_chief_stays_what_it_is(oracle, tmp_path):
