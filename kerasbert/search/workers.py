@@ -28,6 +28,8 @@ _CHIEF = "chief"
 _CHIEF_PROCESS = "KERASBERT_CHIEF_PROCESS"
 _SECONDS = 1.0  # between two looks at the workers, or at the chief
 _MOMENT = 10.0  # seconds
+# The blocks of `interruptible` that are being ended.
+_interrupting: set[threading.Event] = set()
 
 
 def role() -> str:
@@ -174,20 +176,20 @@ def interruptible() -> Iterator[Callable[[], None]]:
     it is pressed again and again. The block is also ended in a process to which Ctrl-C says
     nothing, as a shell's script has it for what it starts with `&`. For the main thread only.
     """
-    main, is_asked, ended = threading.main_thread(), False, threading.Event()
+    main, ended = threading.main_thread(), threading.Event()
 
     def interrupt() -> None:
-        nonlocal is_asked
-        is_asked = True
+        _interrupting.add(ended)
         while not ended.is_set():
             if hasattr(signal, "pthread_kill"):
                 signal.pthread_kill(main.ident, signal.SIGINT)  # it ends a sleep as well
             else:
                 _thread.interrupt_main()
             ended.wait(_MOMENT)
+        _interrupting.discard(ended)
 
     def handle(number, frame) -> None:
-        if is_asked:
+        if _interrupting:  # this block, or one within it
             raise KeyboardInterrupt
 
     is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -365,3 +365,24 @@ def test_an_error_of_a_look_ends_a_chief(oracle, tmp_path, monkeypatch):
         Watch(oracle, Workers(tmp_path), [], float("inf"), look).serve(lambda: time.sleep(20))
     assert caught.value is error
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("is_inner", [False, True])
+def test_a_block_within_another_where_ctrl_c_says_nothing(is_inner, monkeypatch):
+    monkeypatch.setattr(workers, "_MOMENT", 0.2)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with (
+            pytest.raises(KeyboardInterrupt),
+            workers.interruptible() as end_outer,
+            workers.interruptible() as end_inner,
+        ):
+            thread = threading.Thread(target=end_inner if is_inner else end_outer)
+            thread.start()
+            started = time.monotonic()
+            time.sleep(10)
+        assert time.monotonic() - started < 5
+        thread.join()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
