@@ -32,8 +32,17 @@ from kerasbert.search.space import check_space
 from kerasbert.search.trials import Trial
 from kerasbert.search.tuner import Tuner
 from kerasbert.search.winner import keep_winner
-from kerasbert.search.workers import Watch, Workers, interruptible, role, worker_name
+from kerasbert.search.workers import (
+    Watch,
+    Workers,
+    check_thread,
+    chief_address,
+    interruptible,
+    role,
+    worker_name,
+)
 from kerasbert.sweep_plots import draw_sweep
+from kerasbert.training.console import say
 from kerasbert.training.shared import Shared
 from kerasbert.training.unfinished import settings_of
 
@@ -94,13 +103,16 @@ def sweep(
         What was found; None in a worker, whose trials the chief puts together.
 
     Raises:
-        InputError: a file, a setting or the base cannot be used; or the place is taken.
+        InputError: a file, a setting or the base cannot be used; or the place is taken; or there
+            is `max_minutes`, or this is a chief or a worker, outside the main thread.
         TrainingError: no trial was completed, or all workers ended before.
         KeyboardInterrupt: Ctrl-C; it goes on with `config.resume`.
     """
     search, console = search or SearchConfig(), console or Console(quiet=True)
     suggest, until = suggest or Ranges().suggest, _until(search)
     check_sweep(config, search, _ranges_of(suggest))
+    if search.max_minutes is not None or start_workers or role() != "alone":
+        check_thread()
     dataset = dataset or read_dataset(config.data, config.train.seed)
     objective = search.objective_for(dataset.labels.task)
     place = SweepDirectory(output)
@@ -111,9 +123,11 @@ def sweep(
         # Keras Tuner's own notes, which nobody reads: what goes on with a sweep is its directory.
         notes = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kerasbert-")))
         if role() == "worker":
-            with _time_limit(until) as limit, Workers(place.path).present(worker_name()):
+            say(console, f"waiting for the chief at {chief_address()}")
+            with _time_limit(until):
                 place.join(settings)
-                _search(_tuner(config, search, runner, notes), limit)
+                with Workers(place.path).present(worker_name()):
+                    _search(_tuner(config, search, runner, notes))
             return None
         screen = SweepScreen(
             place,
@@ -136,8 +150,8 @@ def sweep(
                 watch = Watch(tuner.oracle, workers, processes, until, screen.update)
                 watch.serve(tuner.search)
             else:
-                with _time_limit(until) as limit:
-                    _search(tuner, limit)
+                with _time_limit(until):
+                    _search(tuner)
             screen.update()
         return _finish(place, runner, shared, search, tuner, console)
 
@@ -169,40 +183,34 @@ def _tuner(config, search, runner, notes, on_trial=lambda number: None) -> Tuner
     return Tuner(oracle, runner, notes / "keras_tuner", on_trial)
 
 
-def _search(tuner: Tuner, limit: "_Limit") -> None:
+def _search(tuner: Tuner) -> None:
     try:
         tuner.search()
     except keras_tuner.errors.FatalError as error:
         raise error.__cause__ from None
-    except KeyboardInterrupt:
-        if not limit.is_over:
-            raise
-
-
-class _Limit:
-    """Whether the time was over."""
-
-    is_over = False
 
 
 @contextlib.contextmanager
 def _time_limit(until: float):
-    """As if Ctrl-C were pressed when the time is over."""
-    limit = _Limit()
+    """End the block when the time is over, in the middle of a trial or of waiting for a chief."""
     if until == float("inf"):
-        yield limit
+        yield
         return
+    is_over = threading.Event()
     with interruptible() as interrupt:
 
         def end():
-            limit.is_over = True
+            is_over.set()
             interrupt()
 
         timer = threading.Timer(max(0.0, until - time.monotonic()), end)
         timer.daemon = True
         timer.start()
         try:
-            yield limit
+            yield
+        except KeyboardInterrupt:
+            if not is_over.is_set():
+                raise
         finally:
             timer.cancel()
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from kerasbert.config_search import Ranges, with_values
-from kerasbert.errors import TrainingError
+from kerasbert.errors import InputError, TrainingError
 from kerasbert.run_directory import read_json
 from kerasbert.search import running, workers
 from kerasbert.search.place import SweepDirectory
