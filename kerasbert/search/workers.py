@@ -66,8 +66,7 @@ def check_thread() -> None:
     if threading.current_thread() is not threading.main_thread():
         raise InputError(
             "A sweep with `max_minutes`, and a chief or worker, must run in the main thread, where "
-            f"it can be ended. Received: the thread {threading.current_thread().name!r}. Call it "
-            "in the main thread, or search without them."
+            f"it can be ended. Received: the thread {threading.current_thread().name!r}."
         )
 
 
@@ -103,13 +102,11 @@ class Workers:
         """Whether a worker of this name is at work."""
         if not self._path(name).is_file():
             return False
-        lock = filelock.FileLock(self._path(name))
         try:
-            lock.acquire(blocking=False)
+            with filelock.FileLock(self._path(name)).acquire(blocking=False):
+                return False
         except filelock.Timeout:
             return True
-        lock.release()
-        return False
 
     def log(self, name: str) -> Path:
         """Where a worker that was started from here writes what it has to say."""
@@ -142,8 +139,7 @@ def started_workers(
     # memory, and the others fail.
     threads = str(max(1, (os.cpu_count() or 1) // count))
     shared = {"TF_NUM_INTRAOP_THREADS": threads, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    environment = {**shared, **os.environ}
-    environment[_CHIEF_PROCESS] = str(os.getpid())
+    environment = {**shared, **os.environ, _CHIEF_PROCESS: str(os.getpid())}
     workers, processes = Workers(output), []
     try:
         workers.log("").parent.mkdir(parents=True, exist_ok=True)
@@ -268,9 +264,8 @@ class Watch:
                 if "Failed to bind" not in str(error):
                     raise
                 raise InputError(
-                    f"The chief cannot listen at {chief_address()}: another process does, "
-                    f"or the address is not this machine's. Choose another {PORT}, "
-                    f"or mend {IP}, and go on with --resume."
+                    f"The chief cannot listen at {chief_address()}: another process does, or the "
+                    f"address is another machine's. Choose another {PORT}, and pass --resume."
                 ) from None
             finally:
                 self._done.set()
@@ -300,6 +295,6 @@ class Watch:
                 self._oracle.give_back(name)
         self._on_look()
         busy = self._oracle.ongoing_trials or self._oracle.tuner_ids
-        is_left = not any(process.poll() is None for process in self._processes)
         is_over = self._oracle.is_exhausted or time.monotonic() > self._until
-        return (is_over and not busy) or (bool(self._processes) and is_left)
+        codes = [process.poll() for process in self._processes]
+        return (is_over and not busy) or (bool(codes) and None not in codes)

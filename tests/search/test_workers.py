@@ -308,7 +308,7 @@ def test_a_port_that_is_taken(fakes, search, environment, monkeypatch):
         port = str(taken.getsockname()[1])
         for name, value in ((IP, "127.0.0.1"), (PORT, port), (TUNER_ID, "chief")):
             monkeypatch.setenv(name, value)
-        message = f"The chief cannot listen at 127.0.0.1:{port}: .* Choose another {PORT}, or "
+        message = f"The chief cannot listen at 127.0.0.1:{port}: .* Choose another {PORT}, and "
         with pytest.raises(InputError, match=message):
             search()
 
@@ -377,12 +377,10 @@ def test_a_block_within_another_where_ctrl_c_says_nothing(is_inner, monkeypatch)
             workers.interruptible() as end_outer,
             workers.interruptible() as end_inner,
         ):
-            thread = threading.Thread(target=end_inner if is_inner else end_outer)
-            thread.start()
             started = time.monotonic()
+            threading.Timer(0.2, end_inner if is_inner else end_outer).start()
             time.sleep(10)
         assert time.monotonic() - started < 5
-        thread.join()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
