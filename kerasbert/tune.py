@@ -44,7 +44,7 @@ def main(args: list[str]) -> None:
     config = with_values(_cli.parse(FitConfig, "tune", rest), tune.ranges.fixed())
     check_sweep(config, tune.search, tune.ranges)
     check_trackers(config.record)
-    if config.model.freeze_base:
+    if config.model.freeze_base and not tune.workers:  # which share the cores themselves
         _runtime.halve_threads()
     dataset = read_dataset(config.data, config.train.seed)
     # Only now, so that --help and a wrong column are answered without waiting for TensorFlow.

@@ -145,13 +145,7 @@ def sweep(
         tuner.oracle.state_file = place.state
         processes = stack.enter_context(start_workers(place.path)) if start_workers else []
         with screen:
-            if role() == "chief":
-                workers = Workers(place.path)
-                watch = Watch(tuner.oracle, workers, processes, until, screen.update)
-                watch.serve(tuner.search)
-            else:
-                with _time_limit(until):
-                    _search(tuner)
+            _run_trials(tuner, place, processes, until, screen)
             screen.update()
         return _finish(place, runner, shared, search, tuner, console)
 
@@ -181,6 +175,16 @@ def _tuner(config, search, runner, notes, on_trial=lambda number: None) -> Tuner
     objective = keras_tuner.Objective(runner.objective, "max" if runner.is_higher_better else "min")
     oracle = build_oracle(search, objective, epochs=config.train.epochs, seed=config.train.seed)
     return Tuner(oracle, runner, notes / "keras_tuner", on_trial)
+
+
+def _run_trials(tuner: Tuner, place, processes: list, until: float, screen: SweepScreen) -> None:
+    """Run the trials here, or have them run by workers."""
+    if role() == "chief":
+        watch = Watch(tuner.oracle, Workers(place.path), processes, until, screen.update)
+        watch.serve(tuner.search)
+        return
+    with _time_limit(until):
+        _search(tuner)
 
 
 def _search(tuner: Tuner) -> None:
