@@ -8,7 +8,7 @@ import tyro
 
 from kerasbert.config import HEADS, FitConfig, ModelConfig
 from kerasbert.config_checks import check, check_choice, one_of
-from kerasbert.config_train import MONITORS, TrainConfig
+from kerasbert.config_train import FROZEN_RATE, LORA_RATE, MONITORS, OPEN_RATE, TrainConfig
 from kerasbert.errors import InputError
 
 TUNERS = ("random", "bayesian", "hyperband", "grid")
@@ -230,7 +230,8 @@ def usual_rates(config: FitConfig) -> tuple[float, ...]:
     """The range of learning rates to search for a config: its own one, if it names one."""
     if config.train.learning_rate is not None:
         return (config.train.learning_rate,)
-    usual = 1e-2 if config.model.freeze_base else 1e-3 if config.model.lora_rank else 5e-5
+    usual = LORA_RATE if config.model.lora_rank else OPEN_RATE
+    usual = FROZEN_RATE if config.model.freeze_base else usual
     return usual / _BELOW, usual * _ABOVE
 
 

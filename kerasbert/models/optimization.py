@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
-from kerasbert.config_train import OptimizerConfig
+from kerasbert.config_train import FROZEN_RATE, LORA_RATE, OPEN_RATE, OptimizerConfig
 from kerasbert.models.losses import accuracy_metric, build_loss
 
 # By the last part of a weight's name: what shifts and what normalises is not drawn towards 0.
@@ -259,11 +259,8 @@ def compile_classifier(
 
 
 def default_learning_rate(model: keras.Model) -> float:
-    """1e-2 for a head on a frozen base, 1e-3 with LoRA, whose matrices have nothing to forget.
-
-    Else 5e-5, the highest that BERT's authors advise.
-    """
+    """The highest step size for a classifier, where none is named."""
     encoder = model.get_layer("encoder")
     if encoder.is_frozen:
-        return 1e-2
-    return 1e-3 if encoder.lora_rank else 5e-5
+        return FROZEN_RATE
+    return LORA_RATE if encoder.lora_rank else OPEN_RATE
