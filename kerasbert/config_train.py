@@ -11,8 +11,8 @@ from kerasbert.errors import InputError
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("linear", "cosine", "constant")
 LOSSES = ("crossentropy", "focal")
-# Highest step size where none is named: with a frozen base; with LoRA, whose matrices have nothing to
-# forget; else the highest that BERT's authors advise.
+# Highest step size where none is named: with a frozen base; with LoRA, whose matrices have nothing
+# to forget; else the highest that BERT's authors advise.
 FROZEN_RATE, LORA_RATE, OPEN_RATE = 1e-2, 1e-3, 5e-5
 # What can be watched after an epoch. Value: whether more is better.
 MONITORS = {
