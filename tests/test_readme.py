@@ -47,7 +47,7 @@ def run(place, *command):
         "HF_HUB_OFFLINE": "1",
     }
     return subprocess.run(
-        command, cwd=place, env=environment, capture_output=True, text=True, timeout=240
+        command, cwd=place, env=environment, capture_output=True, text=True, timeout=400
     )
 
 
@@ -60,10 +60,22 @@ def test_the_first_commands_are_the_makefiles():
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_commands(command, place):
-    done = run(place, "bash", "-c", command)
+# Each as `python -m` runs it, in one process, which loads TensorFlow once.
+RUN_ALL = """
+import json, runpy, sys
+for words in json.loads(sys.argv[1]):
+    assert words[:2] == ["python", "-m"], words
+    sys.argv = words[2:]
+    print("COMMAND", *words, file=sys.stderr)
+    runpy.run_module(words[2], run_name="__main__")
+"""
+
+
+def test_commands(place):
+    commands = [shlex.split(command) for command in COMMANDS]
+    done = run(place, sys.executable, "-c", RUN_ALL, json.dumps(commands))
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("COMMAND python -m") == len(COMMANDS) > 8
     errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
     assert not errors
 
