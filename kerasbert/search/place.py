@@ -25,7 +25,7 @@ BEST = "best"
 BEST_CONFIG = "best.json"
 TABLE = "trials.csv"
 PICTURE = "sweep.png"
-_SETTINGS = "settings.json"
+_SETTINGS, _LOCK = "settings.json", "lock"
 
 
 class SweepDirectory:
@@ -61,7 +61,7 @@ class SweepDirectory:
         if not goes_on:
             self._check_free()
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = filelock.FileLock(self.path / "lock")
+        self._lock = filelock.FileLock(self.path / _LOCK)
         take_lock(
             self._lock,
             f"Another process runs the sweep in {str(self.path)!r} just now. Wait for it, or name "
@@ -158,14 +158,17 @@ class SweepDirectory:
         return self._read[path][1]
 
     def _check_free(self) -> None:
-        if self.path.is_dir() and any(p.name != "lock" for p in self.path.iterdir()):
-            mending = "Name a new directory."
-            if (self.path / _SETTINGS).is_file():
-                mending = "Pass --resume to go on with it, or name a new directory."
-                raise InputError(f"{str(self.path)!r} holds a sweep. {mending}")
-            raise InputError(f"The output directory {str(self.path)!r} holds files. {mending}")
+        if (self.path / _SETTINGS).is_file():
+            raise InputError(
+                f"{str(self.path)!r} holds a sweep. Pass --resume to go on with it, or name a new "
+                "directory."
+            )
         if not self.path.is_dir():
             check_output(self.path)
+        elif any(path.name != _LOCK for path in self.path.iterdir()):
+            raise InputError(
+                f"The output directory {str(self.path)!r} holds files. Name a new directory."
+            )
 
 
 def choose_directory(config: FitConfig, settings: dict[str, Any]) -> SweepDirectory:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -52,13 +54,14 @@ def keep_winner(
         return
     if _is_kept(place, config, refit):
         return
-    run = place.run(number)
-    if not is_run(run):  # another process held one of its own for the best
-        saving.save(run, runner.train(config), overwrite=True)
+    directory = place.run(number)
+    if not is_run(directory):  # another process held one of its own for the best
+        saving.save(directory, runner.train(config), overwrite=True)
     if dataset.test is not None:
-        _add_report(run, "test", _test_report(place, number, config, dataset, shared))
+        test = _test_report(saving.load_run(directory, "float32"), config, dataset, shared)
+        _add_report(directory, "test", test)
     shutil.rmtree(place.best, ignore_errors=True)
-    run.rename(place.best)
+    directory.rename(place.best)
 
 
 def _without_validation(run: Run) -> Run:
@@ -81,11 +84,8 @@ def _is_kept(place: SweepDirectory, config: FitConfig, refit: bool) -> bool:
     return is_refit == refit and metadata["training"]["settings"] == settings_digest(config)
 
 
-def _test_report(
-    place: SweepDirectory, number: int, config: FitConfig, dataset: Dataset, shared: Shared
-) -> dict:
+def _test_report(run: Run, config: FitConfig, dataset: Dataset, shared: Shared) -> dict[str, Any]:
     """The report on the test examples, computed as `fit` does when it has trained."""
-    run = saving.load_run(place.run(number), "float32")
     precision = running_precision(config.train.precision, run.config.encoder)
     tokens = run.tokenizer(dataset.test.texts, dataset.test.pairs)
     part = trained_part(
@@ -103,7 +103,7 @@ def _test_report(
     return build_report(run.labels, run.labels.encode(dataset.test), outputs)
 
 
-def _add_report(directory, name: str, report: dict) -> None:
+def _add_report(directory: Path, name: str, report: dict[str, Any]) -> None:
     """Add a report to those of a saved run."""
     metadata = read_json(directory / METADATA)
     metadata["report"][name] = report
