@@ -227,8 +227,15 @@ def test_there_is_no_time_at_all(fakes, search):
 
 
 def test_time_that_is_not_over(fakes, search):
-    search(max_minutes=0.5 / 60)
-    time.sleep(0.6)  # and nobody presses Ctrl-C now
+    found = search(max_minutes=0.5 / 60)
+    assert {trial.status for trial in found.trials} == {"completed"}
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        time.sleep(0.6)  # until the time would have been over
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not pressed
 
 
 def in_a_thread(call):
