@@ -42,7 +42,6 @@ def training_batches(
     bucket: bool = True,
     accumulation: int = 1,
     skip: int = 0,
-    num_steps: int | None = None,
 ) -> tf.data.Dataset:
     """The batches of one epoch for `model.fit`.
 
@@ -56,20 +55,16 @@ def training_batches(
         accumulation: batches that make one step. Together they are what one batch of
             `accumulation` times the size would be.
         skip: steps of the epoch to leave out, since they were taken already.
-        num_steps: where the epoch ends, those left out included; None for all that there are.
 
     Returns:
         A dataset of `(inputs, targets)`; where batches are accumulated, of `(inputs, targets,
         weights)`, by which the mean over them of each one's loss is that of the one large batch.
     """
     lengths = source.lengths if bucket else np.ones_like(source.lengths)
-    end = num_batches(len(targets), batch_size * accumulation)
-    if num_steps is not None:
-        end = min(end, num_steps)
 
     def generate():
         random = np.random.default_rng([seed, epoch])
-        for step in shuffled_buckets(lengths, batch_size * accumulation, random)[skip:end]:
+        for step in shuffled_buckets(lengths, batch_size * accumulation, random)[skip:]:
             if accumulation == 1:
                 yield source.take(step), targets[step]
                 continue
@@ -77,8 +72,8 @@ def training_batches(
                 weights = np.full(len(part), weight, np.float32)
                 yield source.take(part), targets[part], weights
 
-    num_left = (end - skip) * accumulation
-    return _dataset(generate, source, targets, num_left, accumulation > 1)
+    num_left = num_batches(len(targets), batch_size * accumulation) - skip
+    return _dataset(generate, source, targets, num_left * accumulation, accumulation > 1)
 
 
 def shared_out(

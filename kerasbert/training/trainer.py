@@ -188,8 +188,9 @@ class Trainer:
                 bucket=train.bucket,
                 accumulation=train.gradient_accumulation,
                 skip=progress.step,
-                num_steps=num_steps,
             )
+            # The last epoch may be cut short.
+            batches = batches.take((num_steps - progress.step) * train.gradient_accumulation)
             with self._memory_watched():
                 self.part.trained.fit(
                     batches,
