@@ -9,7 +9,7 @@ from rich.console import Console
 
 from kerasbert import _cli, _runtime
 from kerasbert.config import FitConfig
-from kerasbert.data.dataset import Dataset, read_dataset
+from kerasbert.data.dataset import Dataset, read_dataset, sample_notice
 from kerasbert.places import SUMMARY, choose_output, unfinished_beside
 from kerasbert.training.trackers import check_trackers
 
@@ -56,11 +56,7 @@ def _fit(output: Path, config: FitConfig, dataset: Dataset, started: float) -> N
     for name, report in run.report.items():
         console.print(report_table(report, name), highlight=False)
     if config.data.train is None:
-        print(
-            f"This is the packaged sample, {len(dataset.train):,} + {len(dataset.validation):,} "
-            "comments for trying things out.\nFor numbers that mean something, name your own data "
-            "with --train."
-        )
+        print(sample_notice(dataset))
     print(f"saved {output} after {time.perf_counter() - started:.0f} s. Use it:")
     pair = " --pair ..." if config.data.pair_column else ""
     print(f'  python -m kerasbert.predict {shlex.quote(str(output))} --text "..."{pair}')

@@ -12,7 +12,7 @@ from kerasbert import _cli, _runtime
 from kerasbert.config import FitConfig
 from kerasbert.config_checks import check
 from kerasbert.config_search import Ranges, SearchConfig, check_sweep, with_values
-from kerasbert.data.dataset import read_dataset
+from kerasbert.data.dataset import read_dataset, sample_notice
 from kerasbert.errors import InputError
 from kerasbert.search.place import choose_directory
 from kerasbert.training.trackers import check_trackers
@@ -76,10 +76,10 @@ def main(args: list[str]) -> None:
         print("Interrupted. To go on: the same command with --resume.", file=sys.stderr)
         sys.exit(130)
     if found is not None:
-        _show(found, started)
+        _show(found, started, None if config.data.train else sample_notice(dataset))
 
 
-def _show(found, started: float) -> None:
+def _show(found, started: float, notice: str | None) -> None:
     """Print the trials, the winner and how to go on with it."""
     from kerasbert.metrics import report_table
     from kerasbert.search.table import sweep_table
@@ -88,6 +88,8 @@ def _show(found, started: float) -> None:
     console.print(sweep_table(found.trials, found.objective, found.is_higher_better))
     for name, report in found.report.items():
         console.print(report_table(report, f"trial {found.best.number}, {name}"), highlight=False)
+    if notice:
+        print(notice)
     directory = shlex.quote(str(found.directory))
     print(f"wrote {found.directory} after {time.perf_counter() - started:.0f} s. Use it:")
     print(f'  python -m kerasbert.predict {directory}/best --text "..."')

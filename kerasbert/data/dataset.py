@@ -32,6 +32,15 @@ class Dataset:
     config: DataConfig
 
 
+def sample_notice(dataset: Dataset) -> str:
+    """What to say where nobody named a file, and the packaged sample was used."""
+    return (
+        f"This is the packaged sample, {len(dataset.train):,} + {len(dataset.validation):,} "
+        "comments for trying things out.\nFor numbers that mean something, name your own data "
+        "with --train."
+    )
+
+
 def read_dataset(config: DataConfig, seed: int = 0) -> Dataset:
     """Read, check and split what `config` names; the packaged sample where it names no file.
 
