@@ -25,7 +25,7 @@ class Classifier:
     Attributes:
         labels: names of the output columns.
         task: `"binary"`, `"multiclass"`, `"multilabel"` or `"regression"`.
-        thresholds: one per label for binary (where the second decides) and multilabel, else None.
+        thresholds: what decides, as `kerasbert.data.labels.Labels` has it.
 
     Example:
         >>> classifier = kerasbert.load("saved_weights/sample-minilm")
@@ -43,7 +43,7 @@ class Classifier:
     def predict_proba(
         self, texts: Sequence[str], text_pairs: Sequence[str] | None = None
     ) -> np.ndarray:
-        """Probabilities of each label.
+        """Probabilities of each label, calibrated if the model was.
 
         Args:
             texts: strings; a list, an array or a pandas Series.
@@ -68,13 +68,20 @@ class Classifier:
             text_pairs: the second texts of sentence pairs, as many as `texts`.
 
         Returns:
-            One entry per text: a label name; for multilabel a list of label names, perhaps empty;
-            for regression a float.
+            One entry per text: a label name, or None for "don't know", which a multiclass model
+            may be told to say; for multilabel a list of label names, perhaps empty; for regression
+            a float.
         """
         return self.run.labels.decode(self.outputs(texts, text_pairs))
 
     def outputs(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> np.ndarray:
         """Probabilities or, for regression, scores, of shape (texts, labels)."""
+        return self.run.labels.calibrated(self.raw_outputs(texts, text_pairs))
+
+    def raw_outputs(
+        self, texts: Sequence[str], text_pairs: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """The model's own outputs, before any calibration; shape (texts, labels)."""
         texts = _strings(texts, "texts")
         if text_pairs is None and self.run.pair_column is not None:
             raise InputError("The model was trained on pairs of texts: give the second ones, too.")
