@@ -18,13 +18,19 @@ from kerasbert.tasks import UNKNOWN
 _EPSILON = 1e-7
 
 
-def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Any]:
+def build_report(
+    labels: Labels,
+    targets: np.ndarray,
+    outputs: np.ndarray,
+    decisions: np.ndarray | None = None,
+) -> dict[str, Any]:
     """Score n examples.
 
     Args:
         labels: what the columns mean, with the thresholds that decide.
         targets: from `labels.encode`.
         outputs: probabilities, calibrated where the labels say so, or scores, of shape (n, labels).
+        decisions: as `labels.decide` has them, which is the default.
 
     Returns:
         For regression: `loss`, `mse`, `pearson`, `spearman`, `count`. Else `loss` (mean
@@ -38,16 +44,17 @@ def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> di
     """
     if labels.task == "regression":
         return _regression_report(targets, outputs[:, 0])
+    decisions = labels.decide(outputs) if decisions is None else decisions
     if labels.task == "multilabel":
         truth, known = targets == 1, targets != UNKNOWN  # (n, labels)
-        decided = labels.decide(outputs) == 1
+        decided = decisions == 1
         losses = -np.log(np.clip(np.where(truth, outputs, 1 - outputs), _EPSILON, 1))
         loss = losses[known].mean() if known.any() else math.nan
     else:
         classes = np.arange(len(labels.names))
         truth = targets[:, None] == classes
         known = np.ones_like(truth)
-        decided = labels.decide(outputs)[:, None] == classes
+        decided = decisions[:, None] == classes
         loss = -np.log(np.clip(outputs[truth], _EPSILON, 1)).mean()
     per_label = [
         _label_report(name, truth[known[:, column], column], decided[known[:, column], column])

@@ -11,8 +11,8 @@ PACKAGE = ROOT / "kerasbert"
 STEPS = [
     {"errors"},
     {"tasks", "run_directory", "output_files", "_drawing", "search.trials"},
-    {"config_checks", "history", "search.showing"},
-    {"config_train", "_sweep_axes"},
+    {"config_checks", "history", "search.showing", "deciding.rules"},
+    {"config_train", "config_decide", "_sweep_axes"},
     {"config", "config_json", "plots", "sweep_plots", "search.table"},
     {"config_search"},
     {"_cli", "_runtime", "data.tables", "data.columns", "training.unfinished", "search.oracles"},
@@ -30,7 +30,8 @@ STEPS = [
     {"models.classifier"},
     {"data.folds", "scoring", "summary", "models.lora", "deciding.calibration_error"},
     {"models.running"},
-    {"data.facts", "judged"},
+    {"data.facts", "judged", "deciding.thresholds", "deciding.calibrating"},
+    {"deciding.choosing", "deciding.rows", "deciding.table"},
     {"out_of_fold", "run", "training.console", "training.feature_store", "training.stages"},
     {"probe", "weights_file", "training.callbacks", "training.class_weights", "search.screen"},
     {"saving", "training.interruption", "training.phases", "training.stepwise"},
@@ -45,7 +46,7 @@ STEPS = [
     {"repeats", "search.running"},
     {"search.tuner", "search.winner", "search.space"},
     {"search.sweeping"},
-    {"fit", "tune", "predict", "evaluate"},
+    {"fit", "tune", "predict", "evaluate", "decide"},
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
@@ -57,8 +58,10 @@ NO_TENSORFLOW = {
     *("data.tables", "data.columns", "data.examples", "data.labels", "data.splitting"),
     *("data.dataset", "data.folds", "data.calibration", "data.chosen", "data.facts", "judged"),
     *("training.unfinished", "training.trackers", "training.tracking", "training.memory"),
-    *("training.diagnosis", "training.ranking", "deciding.calibration_error"),
-    *("fit", "tune", "predict", "evaluate"),
+    *("training.diagnosis", "training.ranking", "config_decide", "deciding.rules"),
+    *("deciding.calibration_error", "deciding.thresholds", "deciding.calibrating"),
+    *("deciding.choosing", "deciding.table", "deciding.rows"),
+    *("fit", "tune", "predict", "evaluate", "decide"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}
 

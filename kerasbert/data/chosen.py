@@ -9,8 +9,8 @@ class ChosenLabel:
 
     Attributes:
         positives: rows that have the label, of those it was chosen on.
-        basis: the rows that chose it: `"its own"`, `"all labels"`, whose rows together chose one
-            threshold for all labels with too few, or `"none"`, where it was left as it was.
+        basis: what chose it: `"rows"`; `"curve and rows"`, where a curve through the rows has the
+            more to say the fewer of them have the label; or `"default"`, where too few had it.
         is_reached: whether what was asked for, such as a precision, is reached on these rows.
     """
 

@@ -1,5 +1,6 @@
 """What a model was trained on, in numbers: files by their sha256, rows, labels."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ def data_facts(dataset: Dataset) -> dict[str, dict[str, Any]]:
 
     Returns:
         For each: `source`, the file as it was named; `sha256` of the whole file, None where the
-        examples came from no file; `rows` used of it; and `labels`: examples per label or, for
+        examples came from no file; `rows` used of it; `rows_sha256`, of their numbers in the file,
+        by which the same rows are known again; and `labels`: examples per label or, for
         scores, `lowest`, `mean` and `highest`.
     """
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
@@ -30,11 +32,17 @@ def data_facts(dataset: Dataset) -> dict[str, dict[str, Any]]:
             "source": "the packaged sample" if examples.source == str(SAMPLE) else examples.source,
             "sha256": digests[examples.source],
             "rows": len(examples),
+            "rows_sha256": rows_sha256(examples),
             "labels": _count_labels(examples, dataset.labels),
         }
         for name, examples in parts.items()
         if examples is not None
     }
+
+
+def rows_sha256(examples: Examples) -> str:
+    """The sha256 of the rows' numbers, in hexadecimal."""
+    return hashlib.sha256(np.asarray(examples.rows, "<i8").tobytes()).hexdigest()
 
 
 def _count_labels(examples: Examples, labels: Labels) -> dict[str, float]:

@@ -155,6 +155,11 @@ class Labels:
         return encoded
 
 
+def default_thresholds(task: str, num_labels: int) -> tuple[float, ...] | None:
+    """What decides as long as nothing else was chosen."""
+    return (0.5,) * num_labels if task in ("binary", "multilabel") else None
+
+
 def find_labels(examples: Examples, task: str = "auto") -> Labels:
     """Read the task, where it is `"auto"`, and the label names off the training examples.
 
@@ -165,7 +170,7 @@ def find_labels(examples: Examples, task: str = "auto") -> Labels:
     task = _guess_task(examples) if task == "auto" else task
     if task == "multilabel":
         _check_multilabel(examples)
-        return Labels(task, columns, columns, (0.5,) * len(columns))
+        return Labels(task, columns, columns, default_thresholds(task, len(columns)))
     if len(columns) > 1:
         raise InputError(
             f"--task {task} needs one label column. Received: {', '.join(map(repr, columns))}. "
@@ -183,7 +188,7 @@ def find_labels(examples: Examples, task: str = "auto") -> Labels:
             f"{columns[0]!r}, found {len(names)}: {', '.join(map(repr, names[:10]))} "
             f"(the last one first in row {examples.rows[first]})."
         )
-    return Labels(task, columns, names, (0.5, 0.5) if task == "binary" else None)
+    return Labels(task, columns, names, default_thresholds(task, len(names)))
 
 
 def _guess_task(examples: Examples) -> str:

@@ -10,6 +10,7 @@ from kerasbert.config import FitConfig
 from kerasbert.config_json import to_json
 from kerasbert.data.dataset import Dataset, read_dataset
 from kerasbert.data.facts import data_facts
+from kerasbert.deciding.choosing import choose_decision
 from kerasbert.judged import Judged
 from kerasbert.models.lora import merge_lora
 from kerasbert.models.running import running_precision, training_precision
@@ -84,6 +85,8 @@ def fit_classifier(
         )
         trainer.train(checkpoint, trackers)
         judged = _judged(trainer.part, prepared, dataset)
+        labels = choose_decision(judged["validation"], config.decision)
+        judged = {name: part.decided_by(labels) for name, part in judged.items()}
         report = {name: part.report for name, part in judged.items()}
         trackers.report(report)
     model, model_config = prepared.model, config.model
@@ -92,7 +95,7 @@ def fit_classifier(
     return Run(
         model,
         model_config,
-        data.labels,
+        labels,
         prepared.tokenizer,
         precision=training_precision(config.train.precision),
         running_precision=running_precision(config.train.precision, config.model.encoder),
