@@ -263,9 +263,10 @@ class FitConfig:
                 self.data.validation is None,
                 "be left out with --folds, which holds out parts of the training file",
             )
-            check(
-                self,
-                "decision",
-                self.decision.is_default,
-                "be left to one run: --folds compares runs, and each would decide otherwise",
-            )
+            for field in dataclasses.fields(DecisionConfig):
+                check(
+                    self.decision,
+                    field.name,
+                    getattr(self.decision, field.name) == field.default,
+                    "be left out with --folds, which compares models, and not decisions",
+                )

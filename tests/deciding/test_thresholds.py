@@ -84,15 +84,16 @@ def test_a_precision_that_cannot_be_had_decides_nothing():
 
 def test_six_positives_are_not_fitted_to():
     """Over many draws of six: held-out F1 is better than by the best cut of the rows, and 0.5."""
-    held_out_truth, held_out = rows(50_000, 0.01, seed=1)
+    held_out_truth, held_out = rows(20_000, 0.01, seed=1)
     chosen_f1, naive_f1, naive_cuts, cuts = [], [], [], []
     for seed in range(40):
         truth, probabilities = rows(500, 0.01, seed=100 + seed)
         if truth.sum() < 3:
             continue
         cut, _ = binary_threshold(truth, probabilities, "f1")
-        candidates = np.unique(probabilities)
-        naive = candidates[np.argmax([f1_score(truth, probabilities >= c) for c in candidates])]
+        order = np.argsort(-probabilities)
+        f1 = 2 * truth[order].cumsum() / (truth.sum() + np.arange(1, len(truth) + 1))
+        naive = probabilities[order[f1.argmax()]]
         cuts.append(cut)
         naive_cuts.append(naive)
         chosen_f1.append(f1_score(held_out_truth, held_out >= cut))
