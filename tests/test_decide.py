@@ -1,6 +1,8 @@
 """The decision, from `fit --decide` and `python -m kerasbert.decide` to what a loaded run says."""
 
+import contextlib
 import csv
+import io
 import json
 import shutil
 
@@ -11,8 +13,7 @@ import kerasbert
 from kerasbert import decide, evaluate, fit, predict
 from kerasbert.deciding import choosing
 from kerasbert.run_directory import LABELS
-from tests.conftest import comments, write_csv
-from tests.test_commands import check_refused, command  # noqa: F401
+from tests.conftest import check_refused, comments, write_csv
 
 HEADER = ("text", "rude", "kind")
 
@@ -29,15 +30,21 @@ def rows(count, start=0):
 
 @pytest.fixture(scope="module")
 def trained(toy_base, tmp_path_factory):
-    """A multilabel run that was told nothing of a decision, with its files beside it."""
+    """A multilabel run that was told nothing of a decision, its files, and what `fit` said."""
     directory = tmp_path_factory.mktemp("decide")
     write_csv(directory / "train.csv", HEADER, rows(120))
     write_csv(directory / "held_out.csv", HEADER, rows(60, start=1))
-    fit.main([
-        "--train", str(directory / "train.csv"), "--label-columns", "rude", "kind",
-        "--base", str(toy_base()), "--max-length", "32", "--epochs", "2", "--freeze-base",
-        "--no-cache", "--output", str(directory / "run"),
-    ])  # fmt: skip
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(io.StringIO()) as printed,
+    ):
+        patch.setattr(choosing, "_WORTH_A_WORD", -1)
+        fit.main([
+            "--train", str(directory / "train.csv"), "--label-columns", "rude", "kind",
+            "--base", str(toy_base()), "--max-length", "32", "--epochs", "2", "--freeze-base",
+            "--no-cache", "--output", str(directory / "run"),
+        ])  # fmt: skip
+    (directory / "printed.txt").write_text(printed.getvalue(), encoding="utf-8")
     return directory
 
 
@@ -51,7 +58,7 @@ def labels_of(run):
     return json.loads((run / LABELS).read_text(encoding="utf-8"))
 
 
-def test_thresholds_are_changed_without_training(command, run, trained):  # noqa: F811
+def test_thresholds_are_changed_without_training(command, run, trained):
     weights = (run / "model.weights.h5").stat().st_mtime_ns
     code, out, err = command(
         decide, run, "--decide", "f2", "--calibrate", "temperature",
@@ -68,7 +75,7 @@ def test_thresholds_are_changed_without_training(command, run, trained):  # noqa
     assert labels["thresholds"] != [0.5, 0.5]
 
 
-def test_all_doors_decide_alike(command, run, trained, tmp_path):  # noqa: F811
+def test_all_doors_decide_alike(command, run, trained, tmp_path):
     command(decide, run, "--decide", "f2", "--calibrate", "temperature")
     labels = labels_of(run)
     texts = [text for text, _, _ in rows(60, start=1)]
@@ -99,7 +106,7 @@ def test_all_doors_decide_alike(command, run, trained, tmp_path):  # noqa: F811
         assert label["recall"] == pytest.approx(decided[truth[:, column] == 1, column].mean())
 
 
-def test_without_a_file_it_is_the_rows_of_the_validation(command, run):  # noqa: F811
+def test_without_a_file_it_is_the_rows_of_the_validation(command, run):
     rows_of_validation = json.loads((run / "metadata.json").read_text())["data"]["validation"]
     code, out, _ = command(decide, run, "--decide", "f1", "--dry-run")
     assert code == 0
@@ -107,7 +114,7 @@ def test_without_a_file_it_is_the_rows_of_the_validation(command, run):  # noqa:
     assert labels_of(run)["chosen"] is None
 
 
-def test_fit_decides_as_decide_does(command, run, trained, tmp_path):  # noqa: F811
+def test_fit_decides_as_decide_does(command, run, tmp_path, eager):
     metadata = json.loads((run / "metadata.json").read_text(encoding="utf-8"))
     config = tmp_path / "config.json"
     config.write_text(json.dumps(metadata["fit"]), encoding="utf-8")
@@ -124,7 +131,7 @@ def test_fit_decides_as_decide_does(command, run, trained, tmp_path):  # noqa: F
     assert report["validation"] != metadata["report"]["validation"]
 
 
-def test_asked_for_nothing_it_is_as_it_was_trained(command, run):  # noqa: F811
+def test_asked_for_nothing_it_is_as_it_was_trained(command, run):
     before = labels_of(run)
     command(decide, run, "--decide", "f2", "--calibrate", "temperature")
     assert labels_of(run) != before
@@ -147,13 +154,13 @@ def test_asked_for_nothing_it_is_as_it_was_trained(command, run):  # noqa: F811
         (["--decde", "f1"], "Did you mean --decide?"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(args, message, command, run, trained):  # noqa: F811
+def test_what_cannot_be_done_is_one_sentence(args, message, command, run, trained):
     args = [arg.format(train=trained / "train.csv") for arg in args]
     check_refused(command(decide, run, *args), message)
     assert labels_of(run)["chosen"] is None
 
 
-def test_rows_that_changed_since_are_not_taken_for_the_validation(command, run, trained):  # noqa: F811
+def test_rows_that_changed_since_are_not_taken_for_the_validation(command, run, trained):
     metadata = json.loads((run / "metadata.json").read_text(encoding="utf-8"))
     metadata["data"]["validation"]["rows_sha256"] = "0" * 64  # as those of a fold would be
     (run / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
@@ -163,18 +170,13 @@ def test_rows_that_changed_since_are_not_taken_for_the_validation(command, run, 
     )
 
 
-def test_fit_points_out_a_better_decision(command, trained, tmp_path, monkeypatch):  # noqa: F811
-    config = tmp_path / "config.json"
-    metadata = json.loads((trained / "run" / "metadata.json").read_text(encoding="utf-8"))
-    config.write_text(json.dumps(metadata["fit"]), encoding="utf-8")
-    for least, is_told in ((-1, True), (1, False)):
-        monkeypatch.setattr(choosing, "_WORTH_A_WORD", least)
-        output = tmp_path / f"run{is_told}"
-        _, out, _ = command(fit, "--config", config, "--output", output)
-        assert (f"python -m kerasbert.decide {output} --decide f1" in out) == is_told
+def test_fit_points_out_a_better_decision(trained):
+    printed = (trained / "printed.txt").read_text(encoding="utf-8")
+    assert "Other thresholds than 0.5 would decide better: macro F1 0." in printed
+    assert f"python -m kerasbert.decide {trained / 'run'} --decide f1" in printed
 
 
-def test_folds_do_not_decide(command, trained, tmp_path):  # noqa: F811
+def test_folds_do_not_decide(command, trained, tmp_path):
     result = command(
         fit, "--train", trained / "train.csv", "--folds", 3, "--calibrate", "auto",
         "--output", tmp_path / "folds",
