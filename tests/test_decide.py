@@ -65,7 +65,7 @@ def test_thresholds_are_changed_without_training(command, run, trained):
         "--data", trained / "held_out.csv",
     )  # fmt: skip
     assert (code, err) == (0, "")
-    assert "0.500 -> " in out
+    assert "as decided before -> now" in out
     assert "chosen on 60 rows of" in out
     assert out.endswith(f"wrote {run / LABELS}\n")
     assert (run / "model.weights.h5").stat().st_mtime_ns == weights

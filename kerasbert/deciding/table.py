@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -12,25 +13,24 @@ from kerasbert.metrics import show_number
 
 
 def decision_table(before: Judged, after: Judged) -> Table:
-    """Thresholds, and what they find, before and after; a row per label.
+    """The new thresholds, and what was and is found by them; a row per label.
 
     Args:
         before: held-out rows, decided as they were.
         after: the same, decided anew.
     """
-    table = Table(title=Text(f"{before.examples.source}, {len(before):,} rows"))
+    title = Text(f"{before.examples.source}, {len(before):,} rows: as decided before -> now")
+    table = Table(title=title, box=box.SIMPLE_HEAD)  # narrow enough for 80 characters
     table.add_column("label", overflow="fold")
-    for column in ("positives", "threshold", "precision", "recall", "F1"):
+    for column in ("support", "threshold", "precision", "recall", "F1"):
         table.add_column(column, justify="right")
     rows = zip(before.report["labels"], after.report["labels"], strict=True)
     for number, (was, now) in enumerate(rows):
-        thresholds = (_threshold(part.labels, number) for part in (before, after))
-        pairs = [
-            tuple(thresholds),
-            *((was[key], now[key]) for key in ("precision", "recall", "f1")),
-        ]
         table.add_row(
-            Text(was["name"]), show_number(was["support"]), *(_change(*pair) for pair in pairs)
+            Text(was["name"]),
+            show_number(was["support"]),
+            show_number(_threshold(after.labels, number)),
+            *(_change(was[key], now[key]) for key in ("precision", "recall", "f1")),
         )
     return table
 
@@ -77,4 +77,4 @@ def _threshold(labels: Labels, number: int) -> float:
 
 def _change(before: float | None, after: float | None) -> str:
     was, now = show_number(before), show_number(after)
-    return now if was == now else f"{was} -> {now}"
+    return now if was == now else f"{was}->{now}"
