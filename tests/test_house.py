@@ -10,6 +10,7 @@ PACKAGE = ROOT / "kerasbert"
 # A module imports only from steps below its own.
 STEPS = [
     {"errors"},
+    {"explaining.explanation"},
     {"tasks", "run_directory", "output_files", "_drawing", "search.trials"},
     {"config_checks", "history", "search.showing"},
     {"config_train", "_sweep_axes"},
@@ -30,6 +31,9 @@ STEPS = [
     {"data.folds", "scoring", "summary", "models.lora"},
     {"models.running"},
     {"out_of_fold", "run", "training.console", "training.feature_store", "training.stages"},
+    {"explaining.words"},
+    {"explaining.leaving_out", "explaining.integrated_gradients"},
+    {"explaining.explainer"},
     {"probe", "weights_file", "training.callbacks", "training.class_weights", "search.screen"},
     {"saving", "training.interruption", "training.phases", "training.stepwise"},
     {"training.features", "training.plan", "training.trackers"},
@@ -54,6 +58,7 @@ NO_TENSORFLOW = {
     *("search.trials", "search.showing", "search.table", "sweep_plots", "_sweep_axes"),
     *("data.tables", "data.columns", "data.examples", "data.labels", "data.splitting"),
     *("data.dataset", "data.folds"),
+    "explaining.explanation",
     *("training.unfinished", "training.trackers", "training.tracking", "training.memory"),
     *("training.diagnosis", "training.ranking"),
     *("fit", "tune", "predict", "evaluate"),
