@@ -10,7 +10,8 @@ PACKAGE = ROOT / "kerasbert"
 # A module imports only from steps below its own.
 STEPS = [
     {"errors"},
-    {"explaining.explanation"},
+    {"explaining.explanation", "explaining.terms"},
+    {"explaining.showing"},
     {"tasks", "run_directory", "output_files", "_drawing", "search.trials"},
     {"config_checks", "history", "search.showing"},
     {"config_train", "_sweep_axes"},
@@ -44,10 +45,10 @@ STEPS = [
     {"training.trainer", "training.range_test"},
     {"training.fitting"},
     {"inference", "runs"},
-    {"repeats", "search.running"},
-    {"search.tuner", "search.winner", "search.space"},
+    {"repeats", "search.running", "explaining.swapping"},
+    {"search.tuner", "search.winner", "search.space", "explaining.screen", "explaining.page"},
     {"search.sweeping"},
-    {"fit", "tune", "predict", "evaluate"},
+    {"fit", "tune", "predict", "evaluate", "explain"},
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
@@ -58,10 +59,10 @@ NO_TENSORFLOW = {
     *("search.trials", "search.showing", "search.table", "sweep_plots", "_sweep_axes"),
     *("data.tables", "data.columns", "data.examples", "data.labels", "data.splitting"),
     *("data.dataset", "data.folds"),
-    "explaining.explanation",
+    *("explaining.explanation", "explaining.showing", "explaining.terms"),
     *("training.unfinished", "training.trackers", "training.tracking", "training.memory"),
     *("training.diagnosis", "training.ranking"),
-    *("fit", "tune", "predict", "evaluate"),
+    *("fit", "tune", "predict", "evaluate", "explain"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}
 

@@ -32,7 +32,7 @@ _DOUBLINGS = 3
 
 
 class PathIntegrator:
-    """Integrates the gradient of a classifier's answers along paths; traced once for all texts.
+    """Integrates the gradient of a classifier's answers along paths; traced once, for all texts.
 
     Args:
         run: one whose model runs in another precision than float32 is integrated as a copy in it.
@@ -174,4 +174,4 @@ def _trace_gradients(model: keras.Model, slopes: Callable) -> Callable:
         gradient = tape.gradient(outputs, words, output_gradients=weights)
         return outputs, tf.reduce_sum(gradient * way, axis=-1)
 
-    return gradients.get_concrete_function()
+    return gradients

@@ -2,6 +2,7 @@ import functools
 
 import keras
 import pytest
+import tensorflow as tf
 
 import kerasbert
 from kerasbert.config import ModelConfig
@@ -17,6 +18,14 @@ NAMES = {
     "multilabel": ("toxic", "threat", "insult"),
     "regression": ("score",),
 }
+
+
+@pytest.fixture(autouse=True)
+def _eager(request):
+    """Gradients without graphs, of which tracing one takes longer than a few paths of a toy do."""
+    tf.config.run_functions_eagerly("graph" not in request.keywords)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

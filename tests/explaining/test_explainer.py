@@ -207,7 +207,8 @@ def test_bad_calls(changes, message, make_classifier):
 
 def test_more_points_where_they_are_too_few(make_classifier, monkeypatch):
     monkeypatch.setattr("kerasbert.explaining.integrated_gradients._TOLERANCE", -1.0)
-    (explanation,) = make_classifier().explain(["you are kind"], steps=2)
+    explainer = Explainer(make_classifier().run)  # the classifier's own has its tolerance
+    (explanation,) = explainer.explain(["you are kind"], None, np.array([[0.5, 0.5]]), steps=2)
     assert explanation.steps == 16
 
 
