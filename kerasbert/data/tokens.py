@@ -124,12 +124,6 @@ class Tokenizer:
         return cls(tokenizer, max_length, truncation)
 
     @property
-    def mask_id(self) -> int:
-        """The piece that stands for an unknown one; for nothing, where the base has no such."""
-        mask = self._tokenizer.mask_token_id
-        return self.pad_id if mask is None else mask
-
-    @property
     def max_id(self) -> int:
         """The highest piece number the tokenizer may give."""
         return max(self._backend.get_vocab(with_added_tokens=True).values())

@@ -41,8 +41,8 @@ class Explanation:
             of the text without the word; nothing makes them add up to `change`, and
             `completeness_error` says how far they are from it.
         probability: of the text, 0 to 1; of a regression, the score.
-        baseline_probability: of what the text is compared with. `"integrated-gradients"`: each
-            piece of a word masked. `"leave-out"`: no words at all.
+        baseline_probability: of what the text is compared with. `"integrated-gradients"`: padding
+            in the place of each piece of a word. `"leave-out"`: no words at all.
         words: of the first text and then of the second, in their order.
         steps: points on the path of integrated gradients; None for the other method.
     """

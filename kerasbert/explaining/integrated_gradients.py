@@ -1,11 +1,10 @@
 """What a word contributes, by integrated gradients.
 
 Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", 2017
-(https://arxiv.org/abs/1703.01365). The path is a straight line, in the space of the word pieces'
-own vectors, from the text with each piece of a word masked to the text. What the gradients along it
-add up to is the difference between the probabilities at its ends; the integral is taken by
-Gauss-Legendre's rule, whose error falls much faster with the number of points than that of equal
-steps.
+(https://arxiv.org/abs/1703.01365). The path is a straight line to the text, in the space of the
+word pieces' own vectors, before position and segment are added. It comes from the same text with
+the vector of padding in the place of each piece of a word; special pieces stay. What the gradients
+along it add up to is the difference between the probabilities at its ends.
 """
 
 import functools
@@ -55,7 +54,7 @@ class PathIntegrator:
             )
         self._tolerance = _TOLERANCE * run.config.target_scale
         self._labels = run.labels
-        self._mask_id = run.tokenizer.mask_id
+        self._pad_id = run.tokenizer.pad_id
         model = running_copy(run.model, run.config, "float32")
         self._gradients = _trace_gradients(model, functools.partial(slopes, run.labels))
 
@@ -96,7 +95,7 @@ class PathIntegrator:
     def _along(self, reading: Reading, column: int, shares: np.ndarray):
         """Outputs (points, labels) and gradients times the way (points, pieces), in batches."""
         ids = reading.input_ids
-        baseline = np.where(reading.word_of >= 0, self._mask_id, ids)
+        baseline = np.where(reading.word_of >= 0, self._pad_id, ids)
         pieces = [part.astype(np.int32) for part in (ids, baseline, reading.token_type_ids)]
         size = max(1, _MAX_PIECES // len(ids))
         found = [

@@ -39,10 +39,12 @@ section {{ border-top: 1px solid var(--line); padding: 1rem 0; }}
 .down {{ border-bottom: .15em dashed {down}; }}
 .unread {{ color: var(--faint); text-decoration: line-through; }}
 .note {{ color: var(--faint); font-size: .9rem; }}
+.note .up, .note .down {{ color: CanvasText; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-size: .95rem; }}
 caption {{ text-align: left; color: var(--faint); }}
-th, td {{ text-align: start; padding: .15rem .8rem .15rem 0; overflow-wrap: anywhere; }}
+th, td {{ text-align: start; padding: .15rem .8rem .15rem 0; }}
+td {{ max-width: 14rem; overflow-wrap: break-word; }}
 td.number, th.number {{ text-align: right; white-space: nowrap; }}
 td.number {{ font-variant-numeric: tabular-nums; }}
 tr {{ border-bottom: 1px solid var(--line); }}
@@ -172,7 +174,7 @@ def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence], numbers
     )
     caption = f"<caption>{_escape(caption)}</caption>" if caption else ""
     return (
-        f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table>{caption}<thead><tr>{head}</tr></thead>'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
 

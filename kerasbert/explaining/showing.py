@@ -73,7 +73,7 @@ def sum_line(explanation: Explanation) -> str:
     is_gradient = explanation.method == "integrated-gradients"
     line = (
         f"The contributions add up to {explanation.sum_of_contributions:+.4f}. "
-        f"{'With every word masked' if is_gradient else 'Without any word'} it would be "
+        f"{'With padding for every word' if is_gradient else 'Without any word'} it would be "
         f"{explanation.baseline_probability:.4f}, which makes {explanation.change:+.4f}: "
         f"completeness error {signed(explanation.completeness_error)}."
     )
