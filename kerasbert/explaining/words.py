@@ -102,6 +102,9 @@ def read_texts(
 
 def to_tokens(pieces: Sequence[tuple[np.ndarray, np.ndarray]], pad_id: int) -> Tokens:
     """Numbers and types of pieces, for each of n texts, end to end."""
+    # GPT-2 has no special pieces, and a model cannot read nothing at all.
+    nothing = np.full(1, pad_id, np.int32), np.zeros(1, np.int8)
+    pieces = [piece if len(piece[0]) else nothing for piece in pieces]
     lengths = [len(ids) for ids, _ in pieces]
     return Tokens(
         input_ids=np.concatenate([ids for ids, _ in pieces]),

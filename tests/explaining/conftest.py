@@ -20,10 +20,10 @@ NAMES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _eager(request):
+@pytest.fixture
+def eager_gradients():
     """Gradients without graphs, of which tracing one takes longer than a few paths of a toy do."""
-    tf.config.run_functions_eagerly("graph" not in request.keywords)
+    tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
 

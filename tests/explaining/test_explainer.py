@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kerasbert
 from kerasbert.data.labels import Labels
@@ -13,15 +14,15 @@ from kerasbert.explaining.integrated_gradients import slopes
 from kerasbert.models.running import running_copy
 from tests.conftest import WORDS
 
+pytestmark = pytest.mark.usefixtures("eager_gradients")
 TEXTS = ["you are kind", "the awful man sings, very very badly !", "dog", "unknownword"]
 FORMS = [
     {},
-    {"task": "multiclass", "pooling": "mean", "head": "linear"},
+    {"task": "multiclass", "pooling": "mean", "head": "linear", "lora_rank": 2},
     {"task": "multilabel", "pooling": "max", "head": "mlp"},
     {"task": "regression", "pooling": "pooler", "head": "linear"},
     {"family": "distilbert", "head": "classification"},
     {"family": "roberta", "pooling": "last"},
-    {"lora_rank": 2},
 ]
 
 
@@ -38,6 +39,17 @@ def test_contributions_add_up_to_the_difference(form, make_classifier):
             explanation.change + explanation.completeness_error
         )
     assert abs(explanation.change) > 1e-4
+
+
+def test_a_graph_gives_the_same(make_classifier):
+    run = make_classifier().run
+    outputs = np.array([[0.5, 0.5]])
+    found = []
+    for is_eager in (True, False):
+        tf.config.run_functions_eagerly(is_eager)
+        (explanation,) = Explainer(run).explain(TEXTS[:1], None, outputs, steps=9)
+        found.append([word.contribution for word in explanation.words])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
 
 
 def test_a_linear_score_is_shared_out_by_hand(make_classifier, monkeypatch):
@@ -91,7 +103,7 @@ def test_pairs(method, make_classifier):
 @pytest.mark.parametrize("method", METHODS)
 def test_together_is_as_one_by_one(method, make_classifier, monkeypatch):
     monkeypatch.setattr("kerasbert.explaining.explainer._CHUNK", 3)
-    classifier = make_classifier("multiclass", pooling="mean", head="linear")
+    classifier = make_classifier(**FORMS[1])
     together = classifier.explain(TEXTS, method=method, steps=9)
     for text, explanation in zip(TEXTS, together, strict=True):
         (alone,) = classifier.explain([text], method=method, steps=9)
@@ -143,11 +155,11 @@ class Tempered(Labels):
 
 
 def test_what_is_explained_is_the_calibrated_probability(make_classifier):
-    run = make_classifier("multiclass", pooling="mean", head="linear").run
+    run = make_classifier(**FORMS[1]).run
     names = [field.name for field in dataclasses.fields(Labels)]
     labels = Tempered(**{name: getattr(run.labels, name) for name in names})
     run = dataclasses.replace(run, labels=labels)
-    outputs = labels.calibrated(make_classifier("multiclass", pooling="mean", head="linear")
+    outputs = labels.calibrated(make_classifier(**FORMS[1])
                                 .outputs(TEXTS, None))  # fmt: skip
     for method in METHODS:
         found = Explainer(run).explain(TEXTS, None, outputs, label="bad", method=method)
@@ -213,7 +225,7 @@ def test_more_points_where_they_are_too_few(make_classifier, monkeypatch):
 
 
 def test_half_precision_is_explained_in_float32(make_classifier):
-    run = make_classifier(pooling="mean").run
+    run = make_classifier().run
     rounded = dataclasses.replace(
         run, model=running_copy(run.model, run.config, "bfloat16"), running_precision="bfloat16"
     )

@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerFast
 
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError
-from kerasbert.explaining.words import read_texts, split_words
+from kerasbert.explaining.words import read_texts, split_words, to_tokens
 from tests.conftest import make_tokenizer
 
 HARD = [
@@ -146,3 +146,11 @@ def test_a_text_that_is_no_unicode():
     tokenizer = Tokenizer(make_tokenizer(), 9)
     with pytest.raises(InputError, match="Text number 2 is not Unicode"):
         tokenizer.places(["a", "b\ud800"])
+
+
+def test_a_text_of_no_pieces_is_padding():
+    some = (np.array([5, 6], np.int32), np.array([0, 1], np.int8))
+    tokens = to_tokens([some, (some[0][:0], some[1][:0])], pad_id=9)
+    assert tokens.input_ids.tolist() == [5, 6, 9]
+    assert tokens.token_type_ids.tolist() == [0, 1, 0]
+    assert tokens.lengths.tolist() == [2, 1]
