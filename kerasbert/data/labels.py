@@ -72,10 +72,6 @@ class Labels:
             return _encode_scores(examples, self.columns[0])
         return self._encode_classes(examples)
 
-    def calibrated(self, outputs: np.ndarray) -> np.ndarray:
-        """Model outputs of shape (n, labels) as they are given to the user, of the same shape."""
-        return outputs
-
     def decode(self, outputs: np.ndarray) -> list[Any]:
         """Model outputs of shape (n, labels) to one decision each.
 
