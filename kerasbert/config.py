@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 
 from kerasbert.config_checks import INTEGERS, STRINGS, check, check_choice, one_of
+from kerasbert.config_decide import DecisionConfig
 from kerasbert.config_train import ObjectiveConfig, OptimizerConfig, RecordConfig, TrainConfig
 from kerasbert.tasks import TASKS
 
@@ -192,6 +193,7 @@ class FitConfig:
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
+    decision: DecisionConfig = dataclasses.field(default_factory=DecisionConfig)
     record: RecordConfig = dataclasses.field(default_factory=RecordConfig)
 
     # Directory to write the run to. Default: saved_weights/DATA-BASE, numbered if taken.
@@ -261,3 +263,10 @@ class FitConfig:
                 self.data.validation is None,
                 "be left out with --folds, which holds out parts of the training file",
             )
+            for field in dataclasses.fields(DecisionConfig):
+                check(
+                    self.decision,
+                    field.name,
+                    getattr(self.decision, field.name) == field.default,
+                    "be left out with --folds, which compares models, and not decisions",
+                )

@@ -98,6 +98,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     for option in options:
         if option is type(None) and value is None:
             return None
+        if dataclasses.is_dataclass(option) and isinstance(value, dict):
+            return from_dict(option, value, f" in {key!r}")
         if typing.get_origin(option) is tuple and isinstance(value, (list, tuple)):
             item = typing.get_args(option)[0]
             return tuple(_convert(item, part, key) for part in value)

@@ -38,7 +38,7 @@ class ExplainConfig:
     pair: tuple[str, ...] = ()
 
     # Label whose probability is explained. Default: of two labels the second; of more the one that
-    # is most probable.
+    # is predicted, or most probable.
     label: str | None = None
 
     # integrated-gradients: contributions that add up to a difference of probabilities. leave-out:

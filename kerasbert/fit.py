@@ -55,6 +55,7 @@ def _fit(output: Path, config: FitConfig, dataset: Dataset, started: float) -> N
     console = Console()
     for name, report in run.report.items():
         console.print(report_table(report, name), highlight=False)
+    _say_how_it_decides(output, run, config)
     if config.data.train is None:
         print(sample_notice(dataset))
     print(f"saved {output} after {time.perf_counter() - started:.0f} s. Use it:")
@@ -66,6 +67,23 @@ def _fit(output: Path, config: FitConfig, dataset: Dataset, started: float) -> N
             "what was best by then.\nTo go on: the same command with --resume."
         )
         sys.exit(130)
+
+
+def _say_how_it_decides(output: Path, run, config: FitConfig) -> None:
+    """How the decision was chosen or, where nothing was, whether it should be."""
+    from kerasbert.deciding.choosing import better_by
+    from kerasbert.deciding.table import decision_lines
+
+    if not config.decision.is_default:
+        print(*decision_lines(run.labels), sep="\n")
+        return
+    better = better_by(run.judged["validation"]) if run.judged else None
+    if better is not None:
+        print(
+            f"Other thresholds than 0.5 would decide better: macro F1 {better.macro_f1[0]:.3f} -> "
+            f"{better.macro_f1[1]:.3f} on the validation rows. Without training again:\n"
+            f"  python -m kerasbert.decide {shlex.quote(str(output))} --decide f1"
+        )
 
 
 def _fit_repeatedly(output: Path, config: FitConfig) -> None:

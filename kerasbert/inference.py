@@ -27,7 +27,7 @@ class Classifier:
     Attributes:
         labels: names of the output columns.
         task: `"binary"`, `"multiclass"`, `"multilabel"` or `"regression"`.
-        thresholds: one per label for binary (where the second decides) and multilabel, else None.
+        thresholds: what decides, as `kerasbert.data.labels.Labels` has it.
 
     Example:
         >>> classifier = kerasbert.load("saved_weights/sample-minilm")
@@ -45,7 +45,7 @@ class Classifier:
     def predict_proba(
         self, texts: Sequence[str], text_pairs: Sequence[str] | None = None
     ) -> np.ndarray:
-        """Probabilities of each label.
+        """Probabilities of each label, calibrated if the model was.
 
         Args:
             texts: strings; a list, an array or a pandas Series.
@@ -70,8 +70,9 @@ class Classifier:
             text_pairs: the second texts of sentence pairs, as many as `texts`.
 
         Returns:
-            One entry per text: a label name; for multilabel a list of label names, perhaps empty;
-            for regression a float.
+            One entry per text: a label name, or None for "don't know", which a multiclass model
+            may be told to say; for multilabel a list of label names, perhaps empty; for regression
+            a float.
         """
         return self.run.labels.decode(self.outputs(texts, text_pairs))
 
@@ -89,7 +90,8 @@ class Classifier:
         Args:
             texts: strings; a list, an array or a pandas Series.
             text_pairs: the second texts of sentence pairs, as many as `texts`.
-            label: whose probability. Default: of binary labels the second; else the most probable.
+            label: whose probability. Default: of binary labels the second; of several classes the
+                one that `predict` gives; for multilabel the most probable.
             method: `"integrated-gradients"`, always in float32, whose contributions add up to a
                 difference of two probabilities; or `"leave-out"`: what `predict_proba` loses by
                 each word alone.
@@ -119,6 +121,12 @@ class Classifier:
 
     def outputs(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> np.ndarray:
         """Probabilities or, for regression, scores, of shape (texts, labels)."""
+        return self.run.labels.calibrated(self.raw_outputs(texts, text_pairs))
+
+    def raw_outputs(
+        self, texts: Sequence[str], text_pairs: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """The model's own outputs, before any calibration; shape (texts, labels)."""
         texts = _strings(texts, "texts")
         if text_pairs is None and self.run.pair_column is not None:
             raise InputError("The model was trained on pairs of texts: give the second ones, too.")

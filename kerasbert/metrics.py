@@ -12,19 +12,25 @@ from rich.table import Table
 from rich.text import Text
 
 from kerasbert.data.labels import Labels
-from kerasbert.tasks import TASKS, UNKNOWN
+from kerasbert.tasks import UNKNOWN
 
 # Probabilities are kept this far from 0 and 1 in the loss, as Keras does.
 _EPSILON = 1e-7
 
 
-def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> dict[str, Any]:
+def build_report(
+    labels: Labels,
+    targets: np.ndarray,
+    outputs: np.ndarray,
+    decisions: np.ndarray | None = None,
+) -> dict[str, Any]:
     """Score n examples.
 
     Args:
         labels: what the columns mean, with the thresholds that decide.
         targets: from `labels.encode`.
-        outputs: probabilities, or scores, of shape (n, labels).
+        outputs: probabilities, calibrated where the labels say so, or scores, of shape (n, labels).
+        decisions: as `labels.decide` has them, which is the default.
 
     Returns:
         For regression: `loss`, `mse`, `pearson`, `spearman`, `count`. Else `loss` (mean
@@ -32,20 +38,23 @@ def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> di
         right), `macro_f1`, `roc_auc` (binary: of the second label; multiclass and multilabel: mean
         over the labels, each against the rest, that have both kinds of example), `count`, and
         `labels`: a list of `name`, `precision`, `recall`, `f1`, `support`. A precision or recall
-        that divides by zero is 0, as in scikit-learn; what has no example at all is None.
+        that divides by zero is 0, as in scikit-learn; what has no example at all is None. Where the
+        answer may be "don't know", which counts as a mistake in all of these, also `unsure`, the
+        share of such answers, and `decided_accuracy`, that of the others.
     """
     if labels.task == "regression":
         return _regression_report(targets, outputs[:, 0])
+    decisions = labels.decide(outputs) if decisions is None else decisions
     if labels.task == "multilabel":
         truth, known = targets == 1, targets != UNKNOWN  # (n, labels)
-        decided = TASKS[labels.task].decide(outputs, labels.thresholds) == 1
+        decided = decisions == 1
         losses = -np.log(np.clip(np.where(truth, outputs, 1 - outputs), _EPSILON, 1))
         loss = losses[known].mean() if known.any() else math.nan
     else:
         classes = np.arange(len(labels.names))
         truth = targets[:, None] == classes
         known = np.ones_like(truth)
-        decided = TASKS[labels.task].decide(outputs, labels.thresholds)[:, None] == classes
+        decided = decisions[:, None] == classes
         loss = -np.log(np.clip(outputs[truth], _EPSILON, 1)).mean()
     per_label = [
         _label_report(name, truth[known[:, column], column], decided[known[:, column], column])
@@ -58,14 +67,19 @@ def build_report(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> di
         for column in ranked
         if len(np.unique(truth[known[:, column], column])) == 2
     ]  # fmt: skip
-    return {
+    right = ((truth == decided) | ~known).all(axis=1)  # (n,)
+    report = {
         "loss": _finite(loss),
-        "accuracy": _mean(((truth == decided) | ~known).all(axis=1)[known.any(axis=1)]),
+        "accuracy": _mean(right[known.any(axis=1)]),
         "macro_f1": _mean([label["f1"] for label in per_label if label["f1"] is not None]),
         "roc_auc": _mean(areas),
         "count": len(targets),
         "labels": per_label,
     }
+    if labels.unsure_below is not None:
+        is_unsure = ~decided.any(axis=1)  # (n,)
+        report |= {"unsure": _mean(is_unsure), "decided_accuracy": _mean(right[~is_unsure])}
+    return report
 
 
 def show_number(value: float | int | None) -> str:

@@ -11,6 +11,7 @@ from kerasbert.config import FitConfig, ModelConfig
 from kerasbert.config_json import to_json
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
+from kerasbert.judged import Judged
 from kerasbert.models.running import Forward, build_forward
 
 
@@ -30,8 +31,12 @@ class Run:
         training: what became of the training: `epochs`, `steps`, `num_trained` (weights),
             `best_epoch`, `monitor`, `findings` (what looked wrong) and `interrupted` (None, or
             where).
+        data: what it was trained, validated and tested on, as `kerasbert.data.facts` has it; empty
+            where an earlier version saved the run.
         history: a row per step and per epoch, as `kerasbert.history` has them; empty for
             a run that was loaded.
+        judged: the validation and test examples with the model's outputs; empty for a run that was
+            loaded.
     """
 
     model: keras.Model
@@ -45,7 +50,9 @@ class Run:
     )
     report: dict[str, Any] = dataclasses.field(default_factory=dict)
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    judged: dict[str, Judged] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def forward(self) -> Forward:

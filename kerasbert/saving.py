@@ -38,6 +38,7 @@ from kerasbert.weights_file import addressed_to
 _TOKENIZER_BYTES = 4_000_000
 # Fields of a config that earlier versions did not write; their defaults are what was done then.
 _LATER_FIELDS = ("encoder", "truncation", "lora_rank")
+_LATER_LABEL_FIELDS = ("unsure_below", "calibration", "chosen")
 _PACKAGES = ("tensorflow", "jax", "torch", "keras", "tf-keras", "transformers", "numpy")
 
 
@@ -134,7 +135,9 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
     metadata = files.read_metadata(directory)
     _check_sha256(directory, metadata["sha256"])
     config, _ = _read_configs(directory)
-    labels = read_config(Labels, directory / files.LABELS, complete=True)
+    labels = read_config(
+        Labels, directory / files.LABELS, complete=True, may_lack=_LATER_LABEL_FIELDS
+    )
     _check_labels(directory, labels, metadata["labels"])
     model = rebuild(directory, is_random=False)
     try:
@@ -159,6 +162,7 @@ def load_run(directory: str | Path, precision: str = "auto") -> Run:
         fit=metadata["fit"],
         report=metadata["report"],
         training=metadata.get("training", {}),
+        data=metadata.get("data", {}),
     )
     # Checked in float32, where the answers are the same to four digits, before it is rounded.
     check_probe(directory, run, metadata)
@@ -210,7 +214,7 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
     run.tokenizer.save(directory / files.TOKENIZER)
     encoder_config = run.model.get_layer("encoder").encoder_config.to_dict()
     encoder_config.pop("_name_or_path", None)  # a place on the machine that trained
-    # Not the JSON files: thresholds may be set by hand, and the rest is checked otherwise.
+    # Not the JSON files: thresholds may be changed, and the rest is checked otherwise.
     hashed = [files.WEIGHTS]
     hashed += sorted(f"{files.TOKENIZER}/{p.name}" for p in (directory / files.TOKENIZER).iterdir())
     metadata = {
@@ -232,6 +236,7 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
         "device": device_kind(),
         "probe": probe.tolist(),
         "fit": run.fit,
+        "data": run.data,
         "report": run.report,
         "training": run.training,
     }
@@ -263,7 +268,7 @@ def _check_sha256(directory: Path, expected: dict[str, str]) -> None:
 
 
 def _meaning(labels: Labels) -> dict[str, Any]:
-    """What may not change once the weights are there: all but the thresholds. JSON values."""
+    """What may not change once the weights are there: all but the decision. JSON values."""
     return {"task": labels.task, "columns": list(labels.columns), "names": list(labels.names)}
 
 
@@ -272,7 +277,7 @@ def _check_labels(directory: Path, labels: Labels, expected: dict[str, Any]) -> 
         if found != expected.get(key):
             raise InputError(
                 f"{directory / files.LABELS}: {key!r} is {found!r}, and the weights were saved "
-                f"with {expected.get(key)!r}. Of this file only the thresholds may be changed."
+                f"with {expected.get(key)!r}. Of this file only the decision may be changed."
             )
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 # What the targets of a multilabel example hold where its cell was empty.
 UNKNOWN = -1.0
+# The decision for a class where no class is probable enough.
+UNSURE = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,9 @@ def _decide_binary(outputs: np.ndarray, thresholds: Sequence[float] | None) -> n
 
 
 def _decide_multiclass(outputs: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
-    return outputs.argmax(axis=1).astype(np.int32)
+    # Without thresholds the most probable class wins, with them the largest multiple of its own.
+    ratios = outputs if thresholds is None else outputs / np.asarray(thresholds)
+    return ratios.argmax(axis=1).astype(np.int32)
 
 
 def _decide_multilabel(outputs: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:

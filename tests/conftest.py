@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import functools
 import gc
+import sys
 import tempfile
 import threading
 
@@ -20,6 +21,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
+from kerasbert import _cli
 from kerasbert.config import FitConfig
 from kerasbert.models.bert import BertEncoder
 from kerasbert.models.checkpoints import write_checkpoint
@@ -190,6 +192,31 @@ def toy_config(base, train=None, **changes) -> FitConfig:
     }
     own = {key: value for key, value in given.items() if key in FitConfig.__dataclass_fields__}
     return FitConfig(**configs, **{key: value for key, value in own.items() if key not in parts})
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a command's main as the shell would; returns exit code, stdout and stderr."""
+
+    def call(module, *args):
+        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, args)])
+        code = 0
+        try:
+            _cli.run(module.main)
+        except SystemExit as stop:
+            code = stop.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def check_refused(result, message):
+    code, out, err = result
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
 
 
 def call_from_threads(call, times: int = 4) -> None:

@@ -2,32 +2,14 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import kerasbert
-from kerasbert import _cli, evaluate, fit, predict
-from tests.conftest import comments, write_csv
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command's main as the shell would; returns exit code, stdout and stderr."""
-
-    def call(module, *args):
-        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, args)])
-        code = 0
-        try:
-            _cli.run(module.main)
-        except SystemExit as stop:
-            code = stop.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+from kerasbert import evaluate, fit, predict
+from tests.conftest import check_refused, comments, write_csv
 
 
 @pytest.fixture(scope="module")
@@ -286,11 +268,3 @@ def test_bad_calls_of_predict_and_evaluate(
     places = {"tmp": tmp_path / "empty", "run": toy_run, "csv": comments_csv}
     places["tmp"].mkdir()
     check_refused(command(module, *(arg.format(**places) for arg in args)), message)
-
-
-def check_refused(result, message):
-    code, out, err = result
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert message in err

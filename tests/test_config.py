@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from kerasbert.config import DataConfig, FitConfig, ModelConfig
+from kerasbert.config_decide import DecisionConfig
 from kerasbert.config_train import ObjectiveConfig, OptimizerConfig, RecordConfig, TrainConfig
 from kerasbert.errors import InputError
 
@@ -348,8 +349,8 @@ def help_of_flags(help_text):
 
 
 GROUPS = (
-    *(DataConfig, ModelConfig, TrainConfig, OptimizerConfig, ObjectiveConfig, RecordConfig),
-    FitConfig,
+    *(DataConfig, ModelConfig, TrainConfig, OptimizerConfig, ObjectiveConfig, DecisionConfig),
+    *(RecordConfig, FitConfig),
 )
 
 
@@ -359,7 +360,7 @@ def flags_of(config_class):
     if config_class is ModelConfig:
         names -= hidden
     if config_class is FitConfig:
-        names -= {"data", "model", "train", "optimizer", "objective", "record"}
+        names -= {"data", "model", "train", "optimizer", "objective", "decision", "record"}
     return {"--" + name.replace("_", "-") for name in names}
 
 

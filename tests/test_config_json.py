@@ -4,6 +4,7 @@ import json
 import pytest
 
 from kerasbert.config import DataConfig, FitConfig, ModelConfig
+from kerasbert.config_decide import DecisionConfig
 from kerasbert.config_json import from_dict, read_config, to_json
 from kerasbert.config_train import ObjectiveConfig, OptimizerConfig, RecordConfig, TrainConfig
 from kerasbert.errors import InputError
@@ -14,8 +15,8 @@ MODEL_KEYS = (
 )
 
 FIT_KEYS = (
-    "data, model, train, optimizer, objective, record, output, overwrite, resume, keep_lora, "
-    "seeds, folds, find_learning_rate"
+    "data, model, train, optimizer, objective, decision, record, output, overwrite, resume, "
+    "keep_lora, seeds, folds, find_learning_rate"
 )
 
 # Every field unlike its default, here or in the next one.
@@ -77,6 +78,7 @@ CHANGED = FitConfig(
     objective=ObjectiveConfig(
         loss="focal", focal_gamma=1.5, label_smoothing=0.1, class_weight='{"é": 3}'
     ),
+    decision=DecisionConfig(decide="recall>=0.9", calibrate="auto", unsure_below=0.25),
     record=RecordConfig(
         eval_every=10, checkpoint_minutes=2.5, checkpoint_steps=7, tensorboard=True, mlflow=True
     ),

@@ -13,11 +13,12 @@ STEPS = [
     {"explaining.explanation", "explaining.terms"},
     {"explaining.showing"},
     {"tasks", "run_directory", "output_files", "_drawing", "search.trials"},
-    {"config_checks", "history", "search.showing"},
-    {"config_train", "_sweep_axes"},
+    {"config_checks", "history", "search.showing", "deciding.rules"},
+    {"config_train", "config_decide", "_sweep_axes"},
     {"config", "config_json", "plots", "sweep_plots", "search.table"},
     {"config_search"},
     {"_cli", "_runtime", "data.tables", "data.columns", "training.unfinished", "search.oracles"},
+    {"data.calibration", "data.chosen"},
     {"places", "training.memory", "training.tracking", "training.ranking", "search.place"},
     {"search.workers"},
     {"models.pooling", "models.encoder", "models.stored_by_name", "models.schedules"},
@@ -29,8 +30,10 @@ STEPS = [
     {"data.labels", "data.splitting", "data.batches", "models.resolving", "models.optimization"},
     {"data.dataset", "data.pipeline", "metrics", "prediction_columns", "models.pretrained"},
     {"models.classifier"},
-    {"data.folds", "scoring", "summary", "models.lora"},
+    {"data.folds", "scoring", "summary", "models.lora", "deciding.calibration_error"},
     {"models.running"},
+    {"data.facts", "judged", "deciding.thresholds", "deciding.calibrating"},
+    {"deciding.choosing", "deciding.rows", "deciding.table"},
     {"out_of_fold", "run", "training.console", "training.feature_store", "training.stages"},
     {"explaining.words"},
     {"explaining.leaving_out", "explaining.integrated_gradients"},
@@ -48,7 +51,7 @@ STEPS = [
     {"repeats", "search.running", "explaining.swapping"},
     {"search.tuner", "search.winner", "search.space", "explaining.screen", "explaining.page"},
     {"search.sweeping"},
-    {"fit", "tune", "predict", "evaluate", "explain"},
+    {"fit", "tune", "predict", "evaluate", "decide", "explain"},
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
@@ -58,11 +61,13 @@ NO_TENSORFLOW = {
     *("config_search", "search.place", "search.workers"),
     *("search.trials", "search.showing", "search.table", "sweep_plots", "_sweep_axes"),
     *("data.tables", "data.columns", "data.examples", "data.labels", "data.splitting"),
-    *("data.dataset", "data.folds"),
-    *("explaining.explanation", "explaining.showing", "explaining.terms"),
+    *("data.dataset", "data.folds", "data.calibration", "data.chosen", "data.facts", "judged"),
     *("training.unfinished", "training.trackers", "training.tracking", "training.memory"),
-    *("training.diagnosis", "training.ranking"),
-    *("fit", "tune", "predict", "evaluate", "explain"),
+    *("training.diagnosis", "training.ranking", "config_decide", "deciding.rules"),
+    *("deciding.calibration_error", "deciding.thresholds", "deciding.calibrating"),
+    *("deciding.choosing", "deciding.table", "deciding.rows"),
+    *("explaining.explanation", "explaining.showing", "explaining.terms"),
+    *("fit", "tune", "predict", "evaluate", "decide", "explain"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from kerasbert.data.calibration import Calibration
+from kerasbert.data.chosen import Chosen
 from kerasbert.data.examples import Examples
 from kerasbert.errors import InputError, InputWarning, did_you_mean
-from kerasbert.tasks import TASKS, UNKNOWN
+from kerasbert.tasks import TASKS, UNKNOWN, UNSURE
 
 # A column of 0 and 1 with so few other cells, or so small a share of them, is meant as one of 0 and
 # 1 alone.
@@ -26,13 +28,20 @@ class Labels:
         columns: the files' label columns.
         names: one name per output column.
         thresholds: one per output column, 0 to 1, for binary (where the second one decides) and
-            multilabel; None for the other tasks.
+            multilabel. For multiclass the class wins whose probability is the largest multiple of
+            its threshold; None where it is the largest probability. None for regression.
+        unsure_below: for multiclass, the probability below which the answer is "don't know".
+        calibration: what corrects the model's probabilities, if anything does.
+        chosen: how thresholds and calibration were chosen, for people.
     """
 
     task: str
     columns: tuple[str, ...]
     names: tuple[str, ...]
     thresholds: tuple[float, ...] | None = None
+    unsure_below: float | None = None
+    calibration: Calibration | None = None
+    chosen: Chosen | None = None
 
     def __post_init__(self):
         if self.task not in TASKS:
@@ -41,18 +50,7 @@ class Labels:
             )
         if len(set(self.names)) < len(self.names) or not self.names:
             raise InputError(f"`names` must be different names. Received: names={self.names!r}.")
-        if (self.thresholds is not None) != (self.task in ("binary", "multilabel")):
-            raise InputError(
-                "`thresholds` must be given for binary and multilabel, and null for other tasks. "
-                f"Received: thresholds={self.thresholds!r} for {self.task}."
-            )
-        if self.thresholds is not None and not (
-            len(self.thresholds) == len(self.names) and all(0 <= t <= 1 for t in self.thresholds)
-        ):
-            raise InputError(
-                f"`thresholds` must be {len(self.names)} numbers from 0 to 1, one per name. "
-                f"Received: thresholds={self.thresholds!r}."
-            )
+        self._check_decision()
 
     def encode(self, examples: Examples) -> np.ndarray:
         """Label cells to numbers.
@@ -72,13 +70,32 @@ class Labels:
             return _encode_scores(examples, self.columns[0])
         return self._encode_classes(examples)
 
-    def decode(self, outputs: np.ndarray) -> list[Any]:
-        """Model outputs of shape (n, labels) to one decision each.
+    def calibrated(self, outputs: np.ndarray) -> np.ndarray:
+        """A model's own outputs of shape (n, labels) to probabilities, or scores, to go by."""
+        if self.calibration is None:
+            return outputs
+        return self.calibration(outputs, is_softmax=self.task != "multilabel")
+
+    def decide(self, outputs: np.ndarray) -> np.ndarray:
+        """Calibrated outputs of shape (n, labels) to decisions.
 
         Returns:
-            Label names; lists of label names for multilabel; floats for regression.
+            Class numbers, int32 of shape (n,), `UNSURE` where the answer is "don't know"; 0 or 1
+            per label, int32 of shape (n, labels), for multilabel; scores (n,) for regression.
         """
         decisions = TASKS[self.task].decide(outputs, self.thresholds)
+        if self.unsure_below is not None:
+            decisions[outputs.max(axis=1) < self.unsure_below] = UNSURE
+        return decisions
+
+    def decode(self, outputs: np.ndarray) -> list[Any]:
+        """Calibrated outputs of shape (n, labels) to one decision each.
+
+        Returns:
+            Label names, None for "don't know"; lists of label names for multilabel; floats for
+            regression.
+        """
+        decisions = self.decide(outputs)
         if self.task == "regression":
             return decisions.tolist()
         if self.task == "multilabel":
@@ -86,7 +103,41 @@ class Labels:
                 [name for name, is_on in zip(self.names, row, strict=True) if is_on]
                 for row in decisions
             ]
-        return [self.names[number] for number in decisions]
+        return [None if number == UNSURE else self.names[number] for number in decisions]
+
+    def _check_decision(self) -> None:
+        needs = {"binary": True, "multilabel": True, "multiclass": None, "regression": False}
+        if needs[self.task] not in (None, self.thresholds is not None):
+            raise InputError(
+                "`thresholds` must be given for binary and multilabel, and null for regression. "
+                f"Received: thresholds={self.thresholds!r} for {self.task}."
+            )
+        # A class of multiclass wins by multiples of its threshold, so 0 would always win.
+        lowest = math.ulp(0) if self.task == "multiclass" else 0
+        if self.thresholds is not None and not (
+            len(self.thresholds) == len(self.names)
+            and all(lowest <= t <= 1 for t in self.thresholds)
+        ):
+            raise InputError(
+                f"`thresholds` must be {len(self.names)} numbers from 0 to 1, one per name. "
+                f"Received: thresholds={self.thresholds!r}."
+            )
+        if self.unsure_below is not None and not (
+            self.task == "multiclass" and 0 <= self.unsure_below <= 1
+        ):
+            raise InputError(
+                "`unsure_below` must be a number from 0 to 1, for multiclass alone. "
+                f"Received: unsure_below={self.unsure_below!r} for {self.task}."
+            )
+        if self.calibration is not None:
+            parts = len(self.names) if self.task == "multilabel" else 1
+            if self.calibration.method == "isotonic" and self.task == "multiclass":
+                parts = len(self.names)
+            if self.task == "regression" or self.calibration.num_parts != parts:
+                raise InputError(
+                    f"`calibration` must have {parts} {self.calibration.method} parts, and be null "
+                    f"for regression. Received: {self.calibration.num_parts} for {self.task}."
+                )
 
     def _encode_classes(self, examples: Examples) -> np.ndarray:
         column = self.columns[0]
@@ -104,6 +155,11 @@ class Labels:
         return encoded
 
 
+def default_thresholds(task: str, num_labels: int) -> tuple[float, ...] | None:
+    """What decides as long as nothing else was chosen."""
+    return (0.5,) * num_labels if task in ("binary", "multilabel") else None
+
+
 def find_labels(examples: Examples, task: str = "auto") -> Labels:
     """Read the task, where it is `"auto"`, and the label names off the training examples.
 
@@ -114,7 +170,7 @@ def find_labels(examples: Examples, task: str = "auto") -> Labels:
     task = _guess_task(examples) if task == "auto" else task
     if task == "multilabel":
         _check_multilabel(examples)
-        return Labels(task, columns, columns, (0.5,) * len(columns))
+        return Labels(task, columns, columns, default_thresholds(task, len(columns)))
     if len(columns) > 1:
         raise InputError(
             f"--task {task} needs one label column. Received: {', '.join(map(repr, columns))}. "
@@ -132,7 +188,7 @@ def find_labels(examples: Examples, task: str = "auto") -> Labels:
             f"{columns[0]!r}, found {len(names)}: {', '.join(map(repr, names[:10]))} "
             f"(the last one first in row {examples.rows[first]})."
         )
-    return Labels(task, columns, names, (0.5, 0.5) if task == "binary" else None)
+    return Labels(task, columns, names, default_thresholds(task, len(names)))
 
 
 def _guess_task(examples: Examples) -> str:

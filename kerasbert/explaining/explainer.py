@@ -12,6 +12,7 @@ from kerasbert.explaining.integrated_gradients import PathIntegrator
 from kerasbert.explaining.leaving_out import leave_out
 from kerasbert.explaining.words import read_texts
 from kerasbert.run import Run
+from kerasbert.tasks import UNSURE
 
 STEPS = 50
 # Texts whose variants are in memory together.
@@ -43,7 +44,8 @@ class Explainer:
         Args:
             texts: n strings.
             pairs: the second texts, as many, or None.
-            outputs: of the classifier for them: probabilities or scores, of shape (n, labels).
+            outputs: the classifier's for them: calibrated probabilities, or scores, of shape
+                (n, labels).
             label: whose probability; None as `explained_column` has it.
             method: an entry of `METHODS`.
             steps: points that integrated gradients begin with.
@@ -84,13 +86,18 @@ def explained_column(labels: Labels, outputs: np.ndarray, label: str | None = No
 
     Args:
         labels: what the columns mean.
-        outputs: of one text, of shape (labels,).
+        outputs: of one text, calibrated, of shape (labels,).
         label: the column's name. None: of binary labels the second, which is the one that the
-            threshold is of; else the label that is most probable; the score, for regression.
+            threshold is of; of several classes the one that is decided for, or the most probable
+            where the answer is "don't know"; for multilabel the most probable; for regression the
+            score.
 
     Raises:
         InputError: there is no such label.
     """
+    if label is None and labels.task == "multiclass":
+        number = int(labels.decide(outputs[None])[0])
+        return int(np.argmax(outputs)) if number == UNSURE else number
     if label is None:
         return 1 if labels.task == "binary" else int(np.argmax(outputs))
     if label not in labels.names:

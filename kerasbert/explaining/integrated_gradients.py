@@ -122,9 +122,10 @@ def slopes(labels: Labels, outputs: np.ndarray, column: int) -> np.ndarray:
         found[:, column] = 1
         return found.astype(np.float32)
     for changed in range(outputs.shape[1]):
-        # A calibration bends most near 0 and 1, where the steps are smallest.
+        # A calibration bends most near 0 and 1, where the steps are smallest; much smaller ones
+        # would drown in the rounding of float32.
         step = np.zeros_like(outputs)
-        step[:, changed] = 0.01 * outputs[:, changed] * (1 - outputs[:, changed])
+        step[:, changed] = 0.1 * outputs[:, changed] * (1 - outputs[:, changed])
         up, down = (labels.calibrated(outputs + sign * step)[:, column] for sign in (1, -1))
         width = 2 * step[:, changed]
         found[:, changed] = np.divide(up - down, width, out=found[:, changed], where=width > 0)

@@ -8,7 +8,8 @@ import dataclasses
 import itertools
 import statistics
 from collections.abc import Sequence
-from typing import Any
+
+import numpy as np
 
 from kerasbert.explaining.explainer import explained_column
 from kerasbert.explaining.terms import Terms
@@ -26,7 +27,7 @@ class Swap:
         pair: the second text, likewise; None for single texts.
         probability: of the label then, 0 to 1; of a regression, the score.
         change: by how much that is more than before.
-        decision: as `Classifier.predict` gives it.
+        decision: as `Classifier.predict` gives it, in words.
         is_flipped: whether the decision is another than before; never for a regression, which
             decides nothing.
     """
@@ -37,7 +38,7 @@ class Swap:
     pair: str | None
     probability: float
     change: float
-    decision: Any
+    decision: str
     is_flipped: bool
 
 
@@ -50,7 +51,7 @@ class SwappedText:
         pair: the second text; None for single texts.
         label: the one whose probability it is.
         probability: as the text is, 0 to 1; of a regression, the score.
-        decision: as `Classifier.predict` gives it.
+        decision: as `Classifier.predict` gives it, in words.
         swaps: one for each term in it and each other of the term's group; empty where the text has
             no listed term.
     """
@@ -59,7 +60,7 @@ class SwappedText:
     pair: str | None
     label: str
     probability: float
-    decision: Any
+    decision: str
     swaps: tuple[Swap, ...]
 
 
@@ -99,24 +100,24 @@ def swap_terms(
         texts: strings.
         text_pairs: the second texts of sentence pairs, in which terms are exchanged, too.
         terms: from `read_terms`.
-        label: whose probability. Default: of binary labels the second; else the one that is most
-            probable for the text as it is.
+        label: whose probability. Default: the one that `Classifier.explain` would explain for the
+            text as it is.
 
     Raises:
         InputError: as `Classifier.predict`; or an unknown label.
     """
     outputs = classifier.outputs(texts, text_pairs)
-    decide, is_regression = classifier.run.labels.decode, classifier.task == "regression"
+    is_regression = classifier.task == "regression"
     pairs = [None] * len(texts) if text_pairs is None else text_pairs
     exchanges = [_exchanges(parts, terms) for parts in zip(texts, pairs, strict=True)]
     new = [exchange for of_text in exchanges for exchange in of_text]
     new_pairs = None if text_pairs is None else [pair for *_, pair in new]
     new_outputs = classifier.outputs([text for _, _, text, _ in new], new_pairs)
-    judged = zip(new, new_outputs, decide(new_outputs), strict=True)
+    judged = zip(new, new_outputs, _decisions(classifier, new_outputs), strict=True)
 
     found = []
     for text, pair, row, decision, of_text in zip(
-        texts, pairs, outputs, decide(outputs), exchanges, strict=True
+        texts, pairs, outputs, _decisions(classifier, outputs), exchanges, strict=True
     ):
         column = explained_column(classifier.run.labels, row, label)
         probability = float(row[column])
@@ -152,6 +153,14 @@ def summarise(swapped: Sequence[SwappedText]) -> list[TermSummary]:
         for term, swaps in by_term.items()
     ]
     return sorted(rows, key=lambda row: -abs(row.mean_change))
+
+
+def _decisions(classifier: Classifier, outputs: np.ndarray) -> list[str]:
+    """What is decided for each row, in words."""
+    decisions = classifier.run.labels.decode(outputs)
+    if classifier.task == "multilabel":
+        return [", ".join(names) or "no label" for names in decisions]
+    return ["don't know" if decision is None else str(decision) for decision in decisions]
 
 
 def _exchanges(parts: tuple[str, str | None], terms: Terms) -> list[tuple]:

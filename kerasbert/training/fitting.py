@@ -3,14 +3,15 @@
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from kerasbert.config import FitConfig
 from kerasbert.config_json import to_json
 from kerasbert.data.dataset import Dataset, read_dataset
-from kerasbert.metrics import build_report
+from kerasbert.data.facts import data_facts
+from kerasbert.deciding.choosing import choose_decision
+from kerasbert.judged import Judged
 from kerasbert.models.lora import merge_lora
 from kerasbert.models.running import running_precision, training_precision
 from kerasbert.run import Run
@@ -83,7 +84,10 @@ def fit_classifier(
             )
         )
         trainer.train(checkpoint, trackers)
-        report = _report(trainer.part, prepared, dataset)
+        judged = _judged(trainer.part, prepared, dataset)
+        labels = choose_decision(judged["validation"], config.decision)
+        judged = {name: part.decided_by(labels) for name, part in judged.items()}
+        report = {name: part.report for name, part in judged.items()}
         trackers.report(report)
     model, model_config = prepared.model, config.model
     if not config.keep_lora:
@@ -91,23 +95,25 @@ def fit_classifier(
     return Run(
         model,
         model_config,
-        data.labels,
+        labels,
         prepared.tokenizer,
         precision=training_precision(config.train.precision),
         running_precision=running_precision(config.train.precision, config.model.encoder),
         fit=json.loads(to_json(config)),
         report=report,
         training=trainer.summary() | {"settings": settings_digest(asked)},
+        data=data_facts(dataset),
         history=trainer.history.rows,
+        judged=judged,
     )
 
 
-def _report(part: Part, prepared: Prepared, dataset: Dataset) -> dict[str, Any]:
-    """The numbers of the trained model on the validation examples and, if there are, the test's."""
+def _judged(part: Part, prepared: Prepared, dataset: Dataset) -> dict[str, Judged]:
+    """What the trained model says of the validation examples and, if there are, the test's."""
     data = prepared.data
     outputs = part.outputs(data.validation_tokens)
-    report = {"validation": build_report(data.labels, data.validation_targets, outputs)}
+    judged = {"validation": Judged(data.labels, dataset.validation, outputs)}
     if dataset.test is not None:
         outputs = part.outputs(prepared.tokenizer(dataset.test.texts, dataset.test.pairs))
-        report["test"] = build_report(data.labels, data.labels.encode(dataset.test), outputs)
-    return report
+        judged["test"] = Judged(data.labels, dataset.test, outputs)
+    return judged

@@ -12,6 +12,7 @@ from kerasbert.config import FitConfig, ModelConfig
 from kerasbert.data.dataset import Dataset
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer, Tokens
+from kerasbert.deciding.choosing import check_decision
 from kerasbert.errors import InputError
 from kerasbert.models.base import read_encoder_config
 from kerasbert.models.classifier import build_classifier, freezing_table
@@ -95,6 +96,8 @@ def prepare(config: FitConfig, dataset: Dataset, console: Console, shared: Share
     if config.model.head == "pretrained":
         labels = _in_pretrained_order(labels, encoder_config)
     targets = labels.encode(dataset.train)
+    validation_targets = labels.encode(dataset.validation)
+    check_decision(labels, validation_targets, config.decision)
     model_config = resolve_model_config(
         _with_labels(config.model, labels, targets), encoder_config, directory
     )
@@ -120,7 +123,7 @@ def prepare(config: FitConfig, dataset: Dataset, console: Console, shared: Share
         ),
         model,
         tokenized.tokenizer,
-        TrainingData(labels, tokens, targets, validation_tokens, labels.encode(dataset.validation)),
+        TrainingData(labels, tokens, targets, validation_tokens, validation_targets),
     )
 
 

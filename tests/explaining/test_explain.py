@@ -8,10 +8,7 @@ import kerasbert
 from kerasbert import explain
 from kerasbert.explaining.explanation import Explanation
 from kerasbert.training.fitting import fit_classifier
-from tests.conftest import toy_config, write_csv
-from tests.test_commands import check_refused, command
-
-__all__ = ["command"]
+from tests.conftest import check_refused, toy_config, write_csv
 
 
 @pytest.fixture(scope="module")

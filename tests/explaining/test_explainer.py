@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kerasbert
+from kerasbert.data.calibration import Calibration
 from kerasbert.data.labels import Labels
 from kerasbert.errors import InputError
 from kerasbert.explaining.explainer import Explainer, explained_column
@@ -146,38 +147,39 @@ def test_no_texts(method, make_classifier):
     assert make_classifier().explain([], method=method) == []
 
 
-class Tempered(Labels):
-    """Labels whose probabilities were calibrated by a temperature of 2."""
-
-    def calibrated(self, outputs):
-        powers = np.sqrt(np.asarray(outputs, np.float64))
-        return powers / powers.sum(axis=1, keepdims=True)
+CALIBRATIONS = {
+    "temperature": Calibration("temperature", temperatures=(2.0,)),
+    "isotonic": Calibration("isotonic", curves=(((0.0, 0.4, 1.0), (0.1, 0.7, 0.8)),)),
+}
 
 
-def test_what_is_explained_is_the_calibrated_probability(make_classifier):
-    run = make_classifier(**FORMS[1]).run
-    names = [field.name for field in dataclasses.fields(Labels)]
-    labels = Tempered(**{name: getattr(run.labels, name) for name in names})
-    run = dataclasses.replace(run, labels=labels)
-    outputs = labels.calibrated(make_classifier(**FORMS[1])
-                                .outputs(TEXTS, None))  # fmt: skip
-    for method in METHODS:
-        found = Explainer(run).explain(TEXTS, None, outputs, label="bad", method=method)
-        for explanation, row in zip(found, outputs, strict=True):
-            assert explanation.probability == pytest.approx(row[1], abs=1e-5)
-            if method == "integrated-gradients":
-                assert abs(explanation.completeness_error) < 0.01
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", CALIBRATIONS)
+def test_what_is_explained_is_the_calibrated_probability(name, method, make_classifier):
+    run = make_classifier().run
+    labels = dataclasses.replace(run.labels, calibration=CALIBRATIONS[name])
+    classifier = kerasbert.Classifier(dataclasses.replace(run, labels=labels))
+    expected = classifier.predict_proba(TEXTS)[:, 1]
+    assert np.abs(expected - make_classifier().predict_proba(TEXTS)[:, 1]).max() > 0.01
+    for explanation, probability in zip(
+        classifier.explain(TEXTS, method=method), expected, strict=True
+    ):
+        assert explanation.probability == pytest.approx(probability, abs=1e-5)
+        if method == "integrated-gradients":
+            assert abs(explanation.completeness_error) < 0.01
 
 
 def test_the_slope_of_a_calibration():
-    labels = Tempered("binary", ("label",), ("no", "yes"), (0.5, 0.5))
-    outputs = np.array([[0.2, 0.8], [0.999, 0.001]])
-    # s = √b / (√a + √b): its derivatives are -√b / (2 √a (√a + √b)²) and √a / (2 √b (√a + √b)²).
+    plain = Labels("binary", ("label",), ("no", "yes"), (0.5, 0.5))
+    outputs = np.array([[0.2, 0.8], [0.999, 0.001]], np.float32)
+    np.testing.assert_array_equal(slopes(plain, outputs, 1), [[0, 1], [0, 1]])
+    # √b / (√a + √b) has the derivatives -√b / (2 √a (√a + √b)²) and √a / (2 √b (√a + √b)²).
+    labels = dataclasses.replace(plain, calibration=CALIBRATIONS["temperature"])
     a, b = np.sqrt(outputs).T
     expected = np.array([-b / (2 * a * (a + b) ** 2), a / (2 * b * (a + b) ** 2)]).T
-    np.testing.assert_allclose(slopes(labels, outputs, 1), expected, rtol=1e-3)
-    plain = Labels("binary", ("label",), ("no", "yes"), (0.5, 0.5))
-    np.testing.assert_array_equal(slopes(plain, outputs, 1), [[0, 1], [0, 1]])
+    np.testing.assert_allclose(slopes(labels, outputs, 1), expected, rtol=1e-2)
+    labels = dataclasses.replace(plain, calibration=CALIBRATIONS["isotonic"])
+    np.testing.assert_allclose(slopes(labels, outputs, 1), [[0, 1 / 6], [0, 1.5]], rtol=1e-3)
 
 
 def test_which_label_is_explained():
@@ -186,6 +188,10 @@ def test_which_label_is_explained():
     multiclass = Labels("multiclass", ("label",), names)
     assert explained_column(multiclass, outputs) == 0
     assert explained_column(multiclass, outputs, "c") == 2
+    by_ratio = dataclasses.replace(multiclass, thresholds=(0.9, 0.1, 0.9))
+    assert explained_column(by_ratio, outputs) == 1
+    unsure = dataclasses.replace(by_ratio, unsure_below=0.99)
+    assert explained_column(unsure, outputs) == 0
     assert explained_column(Labels("multilabel", names, names, (0.5,) * 3), outputs) == 0
     binary = Labels("binary", ("label",), ("a", "b"), (0.5, 0.5))
     assert explained_column(binary, outputs[:2]) == 1

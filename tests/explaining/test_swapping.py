@@ -1,5 +1,8 @@
+import dataclasses
+
 import pytest
 
+import kerasbert
 from kerasbert.errors import InputError
 from kerasbert.explaining.swapping import Swap, SwappedText, summarise, swap_terms
 from kerasbert.explaining.terms import Terms
@@ -48,6 +51,18 @@ def test_another_label_no_texts_and_an_unknown_one(make_classifier):
     assert swap_terms(classifier, [], terms=TERMS) == []
     with pytest.raises(InputError, match=r"Did you mean 'threat'\?"):
         swap_terms(classifier, ["a dog"], terms=TERMS, label="treat")
+
+
+def test_decisions_in_words(make_classifier):
+    run = make_classifier("multilabel", pooling="max", head="mlp").run
+    labels = dataclasses.replace(run.labels, thresholds=(0.0, 1.0, 0.0))
+    classifier = kerasbert.Classifier(dataclasses.replace(run, labels=labels))
+    (text,) = swap_terms(classifier, ["a dog"], terms=TERMS)
+    assert (text.decision, text.swaps[0].decision) == ("toxic, insult", "toxic, insult")
+    run = make_classifier("multiclass").run
+    labels = dataclasses.replace(run.labels, unsure_below=1.0)
+    classifier = kerasbert.Classifier(dataclasses.replace(run, labels=labels))
+    assert swap_terms(classifier, ["a dog"], terms=TERMS)[0].decision == "don't know"
 
 
 def test_the_summary_of_a_term():

@@ -1,0 +1,80 @@
+"""`python -m kerasbert.decide`: another calibration, other thresholds, and no training."""
+
+import dataclasses
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from kerasbert import _cli, _runtime
+from kerasbert.config import RUNNING_PRECISIONS
+from kerasbert.config_checks import one_of
+from kerasbert.config_decide import DecisionConfig
+from kerasbert.config_json import read_config
+from kerasbert.data.labels import Labels
+from kerasbert.deciding.choosing import check_decision, choose_decision
+from kerasbert.deciding.rows import read_rows, validation_rows
+from kerasbert.deciding.table import decision_lines, decision_table
+from kerasbert.judged import Judged
+from kerasbert.output_files import written_file
+from kerasbert.run_directory import LABELS, check_run, json_text, read_metadata
+
+
+@dataclasses.dataclass(frozen=True)
+class DecideConfig:
+    """Choose anew how a run decides, on held-out rows, and keep it in its labels.json.
+
+    What no flag asks for is as it was when the model was trained: without any, that is a cut-off of
+    0.5 and probabilities as they are.
+    """
+
+    # Directory that `python -m kerasbert.fit` wrote.
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+
+    decision: DecisionConfig = dataclasses.field(default_factory=DecisionConfig)
+
+    # File of held-out texts and labels (.csv, .parquet, .jsonl), with the columns of the training
+    # file. Default: the rows that the run was validated on.
+    data: str | None = None
+
+    # Show what would be chosen, and leave the run as it is.
+    dry_run: bool = False
+
+    # Number format of the products. auto: bfloat16 where the processor has it, else float32.
+    precision: Annotated[str, one_of(*RUNNING_PRECISIONS)] = "auto"
+
+    # Character encoding of CSV and JSON lines files.
+    encoding: str = "utf-8"
+
+
+def main(args: list[str]) -> None:
+    """Choose as `args` say, print what changes, and write it."""
+    config = _cli.parse(DecideConfig, "decide", args)
+    run = check_run(config.run)
+    labels = read_config(Labels, run / LABELS)
+    metadata = read_metadata(run)
+    if config.data is None:
+        examples = validation_rows(metadata)
+    else:
+        examples = read_rows(config.data, labels, metadata, config.encoding)
+    check_decision(labels, labels.encode(examples), config.decision)
+
+    _runtime.quiet()
+    from kerasbert.inference import load
+
+    raw = load(run, config.precision).raw_outputs(examples.texts, examples.pairs)
+    before = Judged(labels, examples, raw)
+    after = before.decided_by(choose_decision(before, config.decision))
+
+    Console().print(decision_table(before, after), highlight=False)
+    for line in decision_lines(after.labels):
+        print(line)
+    if config.dry_run:
+        return
+    with written_file(run / LABELS) as file:
+        file.write(json_text(dataclasses.asdict(after.labels)))
+    print(f"wrote {run / LABELS}")
+
+
+if __name__ == "__main__":
+    _cli.run(main)
