@@ -12,7 +12,7 @@ from kerasbert.config import RUNNING_PRECISIONS
 from kerasbert.config_checks import one_of
 from kerasbert.data.examples import read_examples
 from kerasbert.errors import InputError
-from kerasbert.explaining.explanation import METHODS
+from kerasbert.explaining.explanation import METHODS, STEPS
 from kerasbert.explaining.terms import Terms, read_terms
 from kerasbert.output_files import check_output_file, written_file
 from kerasbert.run_directory import check_run, json_text, read_metadata
@@ -46,7 +46,7 @@ class ExplainConfig:
     method: Annotated[str, one_of(*METHODS)] = METHODS[0]
 
     # Points at which integrated gradients are taken; more where they are too few.
-    steps: int = 50
+    steps: int = STEPS
 
     # Exchange terms, such as those of religion or gender, for each other instead, and show how the
     # probability moves. FILE has one group of terms a line, with commas between them. Without a

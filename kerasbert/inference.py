@@ -10,7 +10,7 @@ import numpy as np
 from kerasbert import saving
 from kerasbert.data.columns import Texts
 from kerasbert.errors import InputError
-from kerasbert.explaining.explanation import Explanation
+from kerasbert.explaining.explanation import METHODS, STEPS, Explanation
 from kerasbert.run import Run
 from kerasbert.scoring import score
 
@@ -82,8 +82,8 @@ class Classifier:
         text_pairs: Sequence[str] | None = None,
         *,
         label: str | None = None,
-        method: str = "integrated-gradients",
-        steps: int = 50,
+        method: str = METHODS[0],
+        steps: int = STEPS,
     ) -> list[Explanation]:
         """What each word of each text contributes to the probability, or score, of a label.
 

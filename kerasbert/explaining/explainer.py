@@ -7,14 +7,13 @@ import numpy as np
 
 from kerasbert.data.labels import Labels
 from kerasbert.errors import InputError, did_you_mean
-from kerasbert.explaining.explanation import METHODS, Explanation
+from kerasbert.explaining.explanation import METHODS, STEPS, Explanation
 from kerasbert.explaining.integrated_gradients import PathIntegrator
 from kerasbert.explaining.leaving_out import leave_out
 from kerasbert.explaining.words import read_texts
 from kerasbert.run import Run
 from kerasbert.tasks import UNSURE
 
-STEPS = 50
 # Texts whose variants are in memory together.
 _CHUNK = 64
 
