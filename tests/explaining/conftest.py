@@ -32,8 +32,14 @@ def eager_gradients():
 def make_classifier():
     """A function from task, family and fields of `ModelConfig` to a toy classifier, made once."""
 
+    def make(**changes):
+        return cached(tuple(sorted(changes.items())))
+
     @functools.cache
-    def make(task="binary", family="bert", pair_column=None, **changes):
+    def cached(changes):
+        return build(**dict(changes))
+
+    def build(task="binary", family="bert", pair_column=None, **changes):
         names = NAMES[task]
         given = {"max_length": 32, "base": "toy"} | changes
         config = ModelConfig(task=task, num_labels=len(names), **given)

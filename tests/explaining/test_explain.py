@@ -7,15 +7,15 @@ import pytest
 import kerasbert
 from kerasbert import explain
 from kerasbert.explaining.explanation import Explanation
-from kerasbert.training.fitting import fit_classifier
-from tests.conftest import check_refused, toy_config, write_csv
+from tests.conftest import check_refused, write_csv
+
+pytestmark = pytest.mark.usefixtures("eager_gradients")
 
 
 @pytest.fixture(scope="module")
-def toy_run(toy_base, tmp_path_factory):
+def toy_run(make_classifier, tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs") / "toy"
-    config = toy_config(toy_base(), freeze_base=True, limit=60)
-    kerasbert.save(directory, fit_classifier(config))
+    kerasbert.save(directory, make_classifier().run)
     return directory
 
 

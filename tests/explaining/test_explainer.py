@@ -55,7 +55,7 @@ def test_a_graph_gives_the_same(make_classifier):
 
 def test_a_linear_score_is_shared_out_by_hand(make_classifier, monkeypatch):
     """Without its blocks the score is a mean of products: a word's share of it is its own."""
-    classifier = make_classifier("regression", pooling="mean", head="linear", max_length=30)
+    classifier = make_classifier(task="regression", pooling="mean", head="linear", max_length=30)
     encoder = classifier.run.model.get_layer("encoder")
     monkeypatch.setattr(encoder.embeddings, "placed", lambda words, segments: words)
     monkeypatch.setattr(encoder, "upper", lambda words, mask, first: words)

@@ -38,14 +38,14 @@ def test_both_texts_of_a_pair(make_classifier):
 
 
 def test_a_regression_flips_nothing(make_classifier):
-    classifier = make_classifier("regression", pooling="pooler", head="linear")
+    classifier = make_classifier(task="regression", pooling="pooler", head="linear")
     (text,) = swap_terms(classifier, ["a dog"], terms=TERMS)
     assert text.swaps[0].change != 0
     assert not text.swaps[0].is_flipped
 
 
 def test_another_label_no_texts_and_an_unknown_one(make_classifier):
-    classifier = make_classifier("multilabel", pooling="max", head="mlp")
+    classifier = make_classifier(task="multilabel", pooling="max", head="mlp")
     (text,) = swap_terms(classifier, ["a dog"], terms=TERMS, label="insult")
     assert text.probability == pytest.approx(classifier.predict_proba(["a dog"])[0, 2], abs=1e-5)
     assert swap_terms(classifier, [], terms=TERMS) == []
@@ -54,12 +54,12 @@ def test_another_label_no_texts_and_an_unknown_one(make_classifier):
 
 
 def test_decisions_in_words(make_classifier):
-    run = make_classifier("multilabel", pooling="max", head="mlp").run
+    run = make_classifier(task="multilabel", pooling="max", head="mlp").run
     labels = dataclasses.replace(run.labels, thresholds=(0.0, 1.0, 0.0))
     classifier = kerasbert.Classifier(dataclasses.replace(run, labels=labels))
     (text,) = swap_terms(classifier, ["a dog"], terms=TERMS)
     assert (text.decision, text.swaps[0].decision) == ("toxic, insult", "toxic, insult")
-    run = make_classifier("multiclass").run
+    run = make_classifier(task="multiclass", pooling="mean", head="linear", lora_rank=2).run
     labels = dataclasses.replace(run.labels, unsure_below=1.0)
     classifier = kerasbert.Classifier(dataclasses.replace(run, labels=labels))
     assert swap_terms(classifier, ["a dog"], terms=TERMS)[0].decision == "don't know"
