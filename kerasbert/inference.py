@@ -1,5 +1,6 @@
 """The one name a service imports: texts in, labels and probabilities out."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from kerasbert import saving
 from kerasbert.data.columns import Texts
 from kerasbert.errors import InputError
+from kerasbert.explaining.explanation import METHODS, STEPS, Explanation
 from kerasbert.run import Run
 from kerasbert.scoring import score
 
@@ -73,6 +75,49 @@ class Classifier:
             a float.
         """
         return self.run.labels.decode(self.outputs(texts, text_pairs))
+
+    def explain(
+        self,
+        texts: Sequence[str],
+        text_pairs: Sequence[str] | None = None,
+        *,
+        label: str | None = None,
+        method: str = METHODS[0],
+        steps: int = STEPS,
+    ) -> list[Explanation]:
+        """What each word of each text contributes to the probability, or score, of a label.
+
+        Args:
+            texts: strings; a list, an array or a pandas Series.
+            text_pairs: the second texts of sentence pairs, as many as `texts`.
+            label: whose probability. Default: of binary labels the second; of several classes the
+                one that `predict` gives; for multilabel the most probable.
+            method: `"integrated-gradients"`, always in float32, whose contributions add up to a
+                difference of two probabilities; or `"leave-out"`: what `predict_proba` loses by
+                each word alone.
+            steps: points at which gradients are taken, or more where they are too few.
+
+        Raises:
+            InputError: as `predict_proba`; an unknown label or method; or integrated gradients of
+                a model that is not the native encoder's, or without TensorFlow.
+
+        Example:
+            >>> (explanation,) = classifier.explain(["You are a fool."])
+            >>> [word.text for word in explanation.strongest(1)]
+            ['fool.']
+        """
+        outputs = self.outputs(texts, text_pairs)
+        pairs = None if text_pairs is None else list(text_pairs)
+        return self._explainer.explain(
+            list(texts), pairs, outputs, label=label, method=method, steps=steps
+        )
+
+    @functools.cached_property
+    def _explainer(self):
+        # Only here, since most who load a classifier explain nothing.
+        from kerasbert.explaining.explainer import Explainer
+
+        return Explainer(self.run)
 
     def outputs(self, texts: Sequence[str], text_pairs: Sequence[str] | None) -> np.ndarray:
         """Probabilities or, for regression, scores, of shape (texts, labels)."""

@@ -10,6 +10,8 @@ PACKAGE = ROOT / "kerasbert"
 # A module imports only from steps below its own.
 STEPS = [
     {"errors"},
+    {"explaining.explanation", "explaining.terms"},
+    {"explaining.showing"},
     {"tasks", "run_directory", "output_files", "_drawing", "search.trials"},
     {"config_checks", "history", "search.showing", "deciding.rules"},
     {"config_train", "config_decide", "_sweep_axes"},
@@ -33,6 +35,9 @@ STEPS = [
     {"data.facts", "judged", "deciding.thresholds", "deciding.calibrating"},
     {"deciding.choosing", "deciding.rows", "deciding.table"},
     {"out_of_fold", "run", "training.console", "training.feature_store", "training.stages"},
+    {"explaining.words"},
+    {"explaining.leaving_out", "explaining.integrated_gradients"},
+    {"explaining.explainer"},
     {"probe", "weights_file", "training.callbacks", "training.class_weights", "search.screen"},
     {"saving", "training.interruption", "training.phases", "training.stepwise"},
     {"training.features", "training.plan", "training.trackers"},
@@ -43,10 +48,10 @@ STEPS = [
     {"training.trainer", "training.range_test"},
     {"training.fitting"},
     {"inference", "runs"},
-    {"repeats", "search.running"},
-    {"search.tuner", "search.winner", "search.space"},
+    {"repeats", "search.running", "explaining.swapping"},
+    {"search.tuner", "search.winner", "search.space", "explaining.screen", "explaining.page"},
     {"search.sweeping"},
-    {"fit", "tune", "predict", "evaluate", "decide"},
+    {"fit", "tune", "predict", "evaluate", "decide", "explain"},
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
@@ -61,7 +66,8 @@ NO_TENSORFLOW = {
     *("training.diagnosis", "training.ranking", "config_decide", "deciding.rules"),
     *("deciding.calibration_error", "deciding.thresholds", "deciding.calibrating"),
     *("deciding.choosing", "deciding.table", "deciding.rows"),
-    *("fit", "tune", "predict", "evaluate", "decide"),
+    *("explaining.explanation", "explaining.showing", "explaining.terms"),
+    *("fit", "tune", "predict", "evaluate", "decide", "explain"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}
 

@@ -46,6 +46,21 @@ class Tokens:
         return np.diff(self.offsets)
 
 
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where the pieces of a text, or pair, stand in it; each array of shape (pieces,).
+
+    Attributes:
+        text_of: 0 for pieces of the first text, 1 for those of the second, -1 for special ones.
+        starts: the first character of each piece, counted in its text.
+        ends: the one after its last.
+    """
+
+    text_of: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+
 class Tokenizer:
     """A base's tokenizer with a fixed maximum length, safe to call from several threads.
 
@@ -85,7 +100,7 @@ class Tokenizer:
             self._backend.no_truncation()
         pad = tokenizer.pad_token_id
         # GPT-2 has no piece for padding; any will do, as it is masked.
-        self._pad_id = pad if pad is not None else (tokenizer.eos_token_id or 0)
+        self.pad_id = pad if pad is not None else (tokenizer.eos_token_id or 0)
 
     @classmethod
     def from_directory(
@@ -144,9 +159,27 @@ class Tokenizer:
             input_ids=ids.finish(),
             token_type_ids=segments.finish(),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            pad_id=self._pad_id,
+            pad_id=self.pad_id,
             num_truncated=num_truncated,
         )
+
+    def places(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Places]:
+        """Where the pieces that a call gives for the same texts stand in them.
+
+        Raises:
+            InputError: as a call.
+        """
+        items = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        _check_unicode(items, 0)
+        return [self._places_of(encoding) for encoding in self._backend.encode_batch(items)]
+
+    def _places_of(self, encoding: Encoding) -> Places:
+        bounds = np.array(encoding.offsets, np.int64).reshape(-1, 2)
+        places = Places(_text_of(encoding), bounds[:, 0], bounds[:, 1])
+        if self.truncation == "longest_first" or len(encoding) <= self.max_length:
+            return places
+        is_kept = _kept_in_proportion(encoding, self.max_length)
+        return Places(places.text_of[is_kept], places.starts[is_kept], places.ends[is_kept])
 
     def save(self, directory: str | Path) -> None:
         """Write the tokenizer's own files, by which `from_directory` reads it."""
@@ -161,15 +194,20 @@ class Tokenizer:
 
 def _kept_in_proportion(encoding: Encoding, max_length: int) -> np.ndarray:
     """Which pieces of a text or pair that is too long stay, bool of shape (pieces,)."""
-    # 0 for the first text, 1 for the second, -1 for special pieces, all of which stay. Text pieces
-    # are where they are without a cut: the library adds special ones whatever stands between them.
-    text_of = np.array([-1 if text is None else text for text in encoding.sequence_ids])
+    # Special pieces all stay. Text pieces are where they are without a cut: the library adds the
+    # special ones whatever stands between them.
+    text_of = _text_of(encoding)
     lengths = [int((text_of == text).sum()) for text in (0, 1)]
     available = max(0, max_length - int((text_of == -1).sum()))
     is_kept = np.ones(len(text_of), dtype=bool)
     for text, count in enumerate(proportional_lengths(*lengths, available)):
         is_kept[np.flatnonzero(text_of == text)[count:]] = False
     return is_kept
+
+
+def _text_of(encoding: Encoding) -> np.ndarray:
+    """Which text each piece is of: 0 or 1, and -1 for special pieces."""
+    return np.array([-1 if text is None else text for text in encoding.sequence_ids], np.int8)
 
 
 def proportional_lengths(first: int, second: int, available: int) -> tuple[int, int]:

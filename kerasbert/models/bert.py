@@ -59,11 +59,15 @@ class Embeddings(layers.Layer):
         self.built = True
 
     def call(self, input_ids, token_type_ids=None, training=False):
-        length, width = ops.shape(input_ids)[1], self.config.hidden_size
+        return self.placed(self.word(input_ids), token_type_ids, training)
+
+    def placed(self, words, token_type_ids=None, training=False):
+        """From the pieces' own vectors, (batch, length, hidden), which a gradient may be of."""
+        length, width = ops.shape(words)[1], self.config.hidden_size
         # Counted from the first piece. transformers' RoBERTa passes over pieces that are padding in
         # the middle of a text, which only a text with a literal "<pad>" has.
         positions = ops.arange(length) + self.config.first_position
-        x = self.word(input_ids) + self.position(positions)  # (batch, length, hidden)
+        x = words + self.position(positions)  # (batch, length, hidden)
         if self.segment is not None:
             segments = 0 if token_type_ids is None else token_type_ids
             x = x + self.segment(ops.convert_to_tensor(segments))

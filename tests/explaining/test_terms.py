@@ -1,0 +1,79 @@
+import pytest
+
+from kerasbert.errors import InputError
+from kerasbert.explaining.terms import Terms, read_terms
+
+TERMS = Terms((("cat", "dog", "guinea pig"), ("man", "woman"), ("Black people", "Asian people")))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A dog, a Woman, a DOG.", ["dog", "woman"]),
+        ("dogs and catwoman", []),
+        ("a guinea\n pig", ["guinea pig"]),
+        ("black people", ["Black people"]),
+        ("the_man man's", ["man"]),
+        ("", []),
+    ],
+)
+def test_terms_are_found_as_whole_words_in_any_case(text, found):
+    assert TERMS.found_in(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "term", "other", "expected"),
+    [
+        ("Dog, dog, DOG, dogs", "dog", "cat", "Cat, cat, CAT, dogs"),
+        ("a man and a Woman", "man", "woman", "a woman and a Man"),
+        ("a dog", "dog", "guinea pig", "a guinea pig"),
+        ("Guinea  pigs? Guinea  pig!", "guinea pig", "cat", "Guinea  pigs? Cat!"),
+        ("black people", "Black people", "Asian people", "asian people"),
+        ("Black people", "Black people", "Asian people", "Asian people"),
+        ("a cat", "dog", "guinea pig", "a cat"),
+    ],
+)
+def test_terms_are_exchanged(text, term, other, expected):
+    assert TERMS.exchange(text, term, other) == expected
+
+
+def test_others_are_those_of_the_group():
+    assert TERMS.others("dog") == ("cat", "guinea pig")
+
+
+def test_a_file_of_terms(tmp_path):
+    path = tmp_path / "terms.csv"
+    path.write_text("\ufeff# pets\ncat, dog ,guinea   pig\n\nman,woman # people\n", "utf-8")
+    assert read_terms(path).groups == (("cat", "dog", "guinea pig"), ("man", "woman"))
+
+
+def test_the_packages_own_terms():
+    groups = read_terms().groups
+    assert ("man", "woman") in groups
+    assert all(len(group) > 1 for group in groups)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n# c\nd\n", "line 3: expected at least two terms with commas between them."),
+        ("a,,b\n", "line 1: expected at least two terms"),
+        ("a,b\nc,A\n", "line 2: the term 'A' is in line 1 already."),
+        ("a,a\n", "line 1: the term 'a' is in line 1 already."),
+        ("# nothing\n", "has no terms. Expected one group a line, such as man,woman."),
+    ],
+)
+def test_bad_files(text, message, tmp_path):
+    path = tmp_path / "terms.csv"
+    path.write_text(text, "utf-8")
+    with pytest.raises(InputError) as error:
+        read_terms(path)
+    assert message in str(error.value)
+
+
+def test_a_file_that_is_not_there_or_not_utf8(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no file of terms"):
+        read_terms(tmp_path / "none.csv")
+    (tmp_path / "terms.csv").write_bytes("ärztin,arzt".encode("cp1252"))
+    with pytest.raises(InputError, match="is not UTF-8"):
+        read_terms(tmp_path / "terms.csv")
