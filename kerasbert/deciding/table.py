@@ -20,7 +20,8 @@ def decision_table(before: Judged, after: Judged) -> Table:
         after: the same, decided anew.
     """
     title = Text(f"{before.examples.source}, {len(before):,} rows: as decided before -> now")
-    table = Table(title=title, box=box.SIMPLE_HEAD)  # narrow enough for 80 characters
+    # Narrow enough for 80 characters.
+    table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     table.add_column("label", overflow="fold")
     for column in ("support", "threshold", "precision", "recall", "F1"):
         table.add_column(column, justify="right")
