@@ -100,8 +100,13 @@ def text_groups(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
 
 def _digest(examples: Examples, index: int) -> bytes:
     pair = "" if examples.pairs is None else examples.pairs[index]
-    text = "\0".join(" ".join(part.casefold().split()) for part in (examples.texts[index], pair))
+    text = "\0".join(folded(part) for part in (examples.texts[index], pair))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def folded(text: str) -> str:
+    """A text without what does not make it another one: its case, and how much white space."""
+    return " ".join(text.casefold().split())
 
 
 def rarest_label(targets: np.ndarray) -> np.ndarray:
