@@ -2,9 +2,9 @@
 
 A text is the set of its shingles, the runs of `_SHINGLE` characters in it, and two texts are as
 similar as their sets, by Jaccard's measure: |A and B| / |A or B|. In a random order of all shingles
-the first one of A is the first one of B with just this probability (Broder, 1997). A signature holds
-the first ones of `_MINIMA` orders; texts whose signatures agree in one band of a few are candidates,
-which are then compared shingle by shingle.
+the first one of A is the first one of B with just this probability (Broder, 1997). A signature
+holds the first ones of `_MINIMA` orders; texts whose signatures agree in one band of a few are
+candidates, which are then compared shingle by shingle.
 """
 
 import dataclasses
