@@ -30,6 +30,10 @@ STEPS = [
     {"data.dataset", "data.pipeline", "metrics", "prediction_columns", "models.pretrained"},
     {"models.classifier"},
     {"data.folds", "scoring", "summary", "models.lora"},
+    {"checking.finding", "checking.scripts"},
+    {"checking.labels", "checking.lengths", "checking.repeats", "checking.texts"},
+    {"checking.showing", "checking.suspects"},
+    {"checking.checking", "checking.writing"},
     {"models.running"},
     {"out_of_fold", "run", "training.console", "training.feature_store", "training.stages"},
     {"probe", "weights_file", "training.callbacks", "training.class_weights", "search.screen"},
@@ -45,7 +49,7 @@ STEPS = [
     {"repeats", "search.running"},
     {"search.tuner", "search.winner", "search.space"},
     {"search.sweeping"},
-    {"fit", "tune", "predict", "evaluate"},
+    {"check", "fit", "tune", "predict", "evaluate"},
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
@@ -56,6 +60,9 @@ NO_TENSORFLOW = {
     *("search.trials", "search.showing", "search.table", "sweep_plots", "_sweep_axes"),
     *("data.tables", "data.columns", "data.examples", "data.labels", "data.splitting"),
     *("data.dataset", "data.folds", "data.near_duplicates", "data.duplicates"),
+    *("checking.finding", "checking.scripts", "checking.labels", "checking.lengths"),
+    *("checking.repeats", "checking.texts", "checking.showing", "checking.suspects"),
+    *("checking.checking", "checking.writing", "check"),
     *("training.unfinished", "training.trackers", "training.tracking", "training.memory"),
     *("training.diagnosis", "training.ranking"),
     *("fit", "tune", "predict", "evaluate"),

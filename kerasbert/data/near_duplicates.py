@@ -36,6 +36,7 @@ class NearDuplicates:
     """Which of n examples are the same, or almost.
 
     Attributes:
+        text_of: the number of each example's text, int64 of shape (n,), as `text_groups` gives it.
         group_of: the group of each example, int64 of shape (n,), numbered as each comes first. What
             is like another is in its group, and so is what is like that one.
         first: each group's first example, int64 of shape (groups,).
@@ -45,6 +46,7 @@ class NearDuplicates:
         similarities: of each pair, float64 of shape (pairs,).
     """
 
+    text_of: np.ndarray
     group_of: np.ndarray
     first: np.ndarray
     pairs: np.ndarray
@@ -77,6 +79,7 @@ def find_near_duplicates(examples: Examples, similarity: float = SIMILARITY) -> 
     near, similarities = candidates[is_near], similarities[is_near]
     group_of_text = _joined(near, len(first))
     return NearDuplicates(
+        text_of=text_of,
         group_of=group_of_text[text_of],
         first=first[np.unique(group_of_text, return_index=True)[1]],
         pairs=first[near],
