@@ -40,7 +40,7 @@ def faults(text: str) -> Iterator[str]:
     # Most texts lack even the letter that a pattern begins with, which is asked faster.
     if len(text) <= _VERY_SHORT and len(text.strip()) <= _VERY_SHORT:
         yield "very_short"
-    if not text.isascii() and ("\ufffd" in text or _MISREAD.search(text)):
+    if is_broken(text):
         yield "broken_encoding"
     if not text.isprintable() and _INVISIBLE.search(text):
         yield "invisible_characters"
@@ -50,6 +50,11 @@ def faults(text: str) -> Iterator[str]:
         yield "url"
     if "@" in text and _NAME.search(text):
         yield "user_name"
+
+
+def is_broken(text: str) -> bool:
+    """Whether a text was read in another encoding than it was written in."""
+    return not text.isascii() and ("\ufffd" in text or _MISREAD.search(text) is not None)
 
 
 def text_problems(rows: Rows) -> list[Problem]:
