@@ -5,7 +5,7 @@ import collections
 import numpy as np
 
 from kerasbert.checking.finding import Problem, Rows
-from kerasbert.data.near_duplicates import NearDuplicates, find_near_duplicates
+from kerasbert.data.near_duplicates import NearDuplicates, find_near_duplicates, similarities
 
 
 def repeat_problems(rows: Rows, similarity: float, is_regression: bool) -> list[Problem]:
@@ -105,40 +105,30 @@ def _contradicting(
 
 
 def _near(rows: Rows, index: np.ndarray, found: NearDuplicates) -> list[Problem]:
-    """Near-duplicates within a file, and rows that are almost one of an earlier file."""
-    text_of, group_of, file_of = found.text_of, found.group_of, rows.file_of[index]
-    nearest, similarity = _nearest(found)
+    """Near-duplicates within a file, and rows that are almost one of an earlier file.
 
-    def problem(name: str, summary: str, is_concerned: np.ndarray) -> Problem:
+    Where the very text is further up, or in an earlier file, that is told already.
+    """
+    file_of, here = rows.file_of[index], np.arange(len(index))
+    first = first_of_group(found.group_of)
+    is_leaked = (file_of[first] != file_of) & (file_of[first_of_group(found.text_of)] == file_of)
+    first_here = first_in_file(found.group_of, file_of)
+    is_near = (first_here != here) & (first_in_file(found.text_of, file_of) == here)
+
+    def problem(name: str, summary: str, is_concerned: np.ndarray, like: np.ndarray) -> Problem:
         concerned = np.flatnonzero(is_concerned)
+        pairs = index[np.stack([concerned, like[concerned]], axis=1)]
         details = [
-            f"{similarity[text]:.2f} like {rows.where(index[nearest[text]])}"
-            for text in text_of[concerned]
+            f"{similarity:.2f} like {rows.where(other)}"
+            for (_, other), similarity in zip(
+                pairs.tolist(), similarities(rows.examples, pairs), strict=True
+            )
         ]
-        return Problem(name, summary, index[concerned], details)
+        return Problem(name, summary, pairs[:, 0], details)
 
-    # Groups within a file, of which those of several texts are meant.
-    part_of = group_of * len(rows.paths) + file_of
-    num_texts = text_of.max(initial=0) + 1
-    parts = np.unique(part_of * num_texts + text_of) // num_texts
-    is_near = np.bincount(parts)[part_of] > 1
-    # Where the very text is in an earlier file, that is told already.
-    is_leaked = file_of[first_of_group(group_of)] != file_of
-    is_leaked &= file_of[first_of_group(text_of)] == file_of
     return [
-        problem("near_duplicate", "near-duplicates in the same file", is_near),
-        problem("near_duplicate_of_another_file", "near-duplicates of an earlier file", is_leaked),
+        problem("near_duplicate", "near-duplicates in the same file", is_near, first_here),
+        problem(
+            "near_duplicate_of_another_file", "near-duplicates of an earlier file", is_leaked, first
+        ),
     ]
-
-
-def _nearest(found: NearDuplicates) -> tuple[np.ndarray, np.ndarray]:
-    """By the number of a text, an example that is most like it, -1 for none; and how much."""
-    num_texts = int(found.text_of.max(initial=-1)) + 1
-    nearest, similarity = np.full(num_texts, -1), np.zeros(num_texts)
-    one, other = np.concatenate([found.pairs, found.pairs[:, ::-1]]).T
-    both_ways = np.tile(found.similarities, 2)
-    # The last one written stays.
-    order = np.argsort(both_ways, kind="stable")
-    nearest[found.text_of[one[order]]] = other[order]
-    similarity[found.text_of[one[order]]] = both_ways[order]
-    return nearest, similarity

@@ -40,17 +40,11 @@ class NearDuplicates:
         group_of: the group of each example, int64 of shape (n,), numbered as each comes first. What
             is like another is in its group, and so is what is like that one.
         first: each group's first example, int64 of shape (groups,).
-        pairs: examples that are alike without being the same, the earlier one first, int64 of shape
-            (pairs, 2). Each stands for all with its text, and of many that are alike not every pair
-            is named, but enough to join them.
-        similarities: of each pair, float64 of shape (pairs,).
     """
 
     text_of: np.ndarray
     group_of: np.ndarray
     first: np.ndarray
-    pairs: np.ndarray
-    similarities: np.ndarray
 
 
 def find_near_duplicates(examples: Examples, similarity: float = SIMILARITY) -> NearDuplicates:
@@ -74,17 +68,36 @@ def find_near_duplicates(examples: Examples, similarity: float = SIMILARITY) -> 
     # Equal texts, of which there may be very many, are compared once.
     text_of, first = text_groups(examples)
     candidates = _candidates(_band_keys(examples, first, similarity))
-    similarities = _similarities(examples, first[candidates])
-    is_near = similarities >= similarity
-    near, similarities = candidates[is_near], similarities[is_near]
-    group_of_text = _joined(near, len(first))
+    is_near = similarities(examples, first[candidates]) >= similarity
+    group_of_text = _joined(candidates[is_near], len(first))
     return NearDuplicates(
         text_of=text_of,
         group_of=group_of_text[text_of],
         first=first[np.unique(group_of_text, return_index=True)[1]],
-        pairs=first[near],
-        similarities=similarities,
     )
+
+
+def similarities(examples: Examples, pairs: np.ndarray) -> np.ndarray:
+    """How similar two examples are: the share of shingles in common, 0 to 1.
+
+    Args:
+        examples: of any number; for pairs of texts the less similar of the two counts.
+        pairs: indices of two of them, int64 of shape (pairs, 2).
+
+    Returns:
+        A number per pair, float64 of shape (pairs,).
+    """
+    num_parts = 1 if examples.pairs is None else 2
+    found = np.zeros(len(pairs))
+    for start in range(0, len(pairs), _PAIRS):
+        chunk = pairs[start : start + _PAIRS]
+        count = len(chunk) * num_parts
+        one, other = (_keyed(*_shingles(examples, side)) for side in chunk.T)
+        both = np.sort(np.concatenate([one, other]))
+        shared = _count(both[1:][both[1:] == both[:-1]], count)
+        jaccard = shared / (_count(one, count) + _count(other, count) - shared)
+        found[start : start + _PAIRS] = jaccard.reshape(-1, num_parts).min(axis=1)
+    return found
 
 
 def _band_keys(examples: Examples, indices: np.ndarray, similarity: float) -> np.ndarray:
@@ -141,21 +154,6 @@ def _candidates(keys: np.ndarray) -> np.ndarray:
             found.append(np.minimum(one, other) * num_texts + np.maximum(one, other))
         found = [np.unique(np.concatenate(found))]
     return np.stack(np.divmod(found[0], max(1, num_texts)), axis=1)
-
-
-def _similarities(examples: Examples, pairs: np.ndarray) -> np.ndarray:
-    """The share of shingles in common: of two texts, or of the less similar of their parts."""
-    num_parts = 1 if examples.pairs is None else 2
-    similarities = np.zeros(len(pairs))
-    for start in range(0, len(pairs), _PAIRS):
-        chunk = pairs[start : start + _PAIRS]
-        count = len(chunk) * num_parts
-        one, other = (_keyed(*_shingles(examples, side)) for side in chunk.T)
-        both = np.sort(np.concatenate([one, other]))
-        shared = _count(both[1:][both[1:] == both[:-1]], count)
-        jaccard = shared / (_count(one, count) + _count(other, count) - shared)
-        similarities[start : start + _PAIRS] = jaccard.reshape(-1, num_parts).min(axis=1)
-    return similarities
 
 
 def _keyed(hashes: np.ndarray, part_of: np.ndarray) -> np.ndarray:
