@@ -76,7 +76,8 @@ class CheckConfig:
     encoding: str = "utf-8"
 
     def __post_init__(self):
-        check(self, "files", len(set(self.files)) == len(self.files) > 0, "be different files")
+        is_each_once = len(set(self.files)) == len(self.files) > 0
+        check(self, "files", is_each_once, "be at least one file, each named once")
         check(self, "max_length", self.max_length >= 4, "be at least 4")
         check(self, "similarity", 0 < self.similarity <= 1, "be above 0 and at most 1")
         check(self, "num_suspects", self.num_suspects > 0, "be above 0")

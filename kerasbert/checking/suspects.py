@@ -1,5 +1,8 @@
 """Labels that may be wrong: those that a model which had not seen the row believes least."""
 
+import dataclasses
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +10,41 @@ import numpy as np
 from kerasbert.checking.finding import Problem, Rows
 from kerasbert.checking.labels import cell_number
 from kerasbert.data.examples import cell_text, column_position
-from kerasbert.data.tables import Table, open_table
+from kerasbert.data.tables import open_table
 from kerasbert.errors import InputError
+
+# How far a label is believed, the position of its row, and what to say of it.
+_Doubt = tuple[float, int, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Predictions:
+    """What the models said of rows that they had not seen.
+
+    Attributes:
+        path: the file of it.
+        index_of: where each row stands among all rows.
+        columns: by name, a cell per row.
+    """
+
+    path: Path
+    index_of: list[int]
+    columns: dict[str, list[str]]
+
+    def numbers(self, column: str) -> list[float]:
+        """A column as numbers; an `InputError` where there is none."""
+        if column not in self.columns:
+            raise InputError(
+                f"{self.path} has no column {column!r}. Expected a file that `python -m "
+                "kerasbert.fit --folds` wrote for the same task."
+            )
+        numbers = [cell_number(cell) for cell in self.columns[column]]
+        for cell, number in zip(self.columns[column], numbers, strict=True):
+            if not math.isfinite(number):
+                raise InputError(
+                    f"{self.path}: expected numbers in the column {column!r}. Received: {cell!r}."
+                )
+        return numbers
 
 
 def find_suspects(rows: Rows, task: str, path: str | Path, count: int) -> Problem:
@@ -30,97 +66,80 @@ def find_suspects(rows: Rows, task: str, path: str | Path, count: int) -> Proble
         FileNotFoundError: there is no such file.
         InputError: the file is none of predictions, or is of another training file.
     """
-    table = open_table(path)
-    at = {
-        name: column_position(table, name) for name in ("row", "prediction", *rows.examples.labels)
-    }
-    given = [[cell_text(value) for value in values] for _, values in table.rows()]
-    index_of = _positions(rows, table, [cells[at["row"]] for cells in given])
-    for column, cells in rows.examples.labels.items():
-        for index, own in zip(index_of, given, strict=True):
-            if own[at[column]].strip() != cells[index]:
-                raise _other_file(
-                    table, f"{rows.where(index)} has {cells[index]!r} in {column!r}, and there it "
-                    f"is {own[at[column]]!r}",
-                )  # fmt: skip
+    predictions = _read_predictions(rows, path)
     if task == "regression":
-        column = next(iter(rows.examples.labels))
-        scores = _numbers(table, [cells[at["prediction"]] for cells in given], "prediction")
-        own = np.array([cell_number(rows.examples.labels[column][index]) for index in index_of])
-        found = [
-            (-abs(score - label), index, f"the model says {score:.3g}")
-            for score, label, index in zip(scores, own, index_of, strict=True)
-        ]
+        doubts = _doubts_of_scores(rows, predictions)
     elif task == "multilabel":
-        found = _suspect_cells(rows, table, given, index_of)
+        doubts = _doubts_of_cells(rows, predictions)
     else:
-        found = _suspect_classes(rows, table, given, index_of)
-    found = sorted((one for one in found if np.isfinite(one[0])), key=lambda one: one[:2])[:count]
+        doubts = _doubts_of_classes(rows, predictions)
+    doubts = sorted(doubts, key=lambda doubt: doubt[:2])[:count]
     return Problem(
         "suspect_label",
         f"labels that the models of {Path(path).name} believe least",
-        np.array([index for _, index, _ in found], np.int64),
-        [detail for _, _, detail in found],
+        np.array([index for _, index, _ in doubts], np.int64),
+        [detail for _, _, detail in doubts],
     )
 
 
-def _suspect_classes(
-    rows: Rows, table: Table, given: list[list[str]], index_of: np.ndarray
-) -> list[tuple[float, int, str]]:
-    ((column, cells),) = rows.examples.labels.items()
-    position = {
-        label: column_position(table, f"probability_{label}")
-        for label in sorted({cells[index] for index in index_of})
-    }
-    says = column_position(table, "prediction")
-    own = [row[position[cells[index]]] for index, row in zip(index_of, given, strict=True)]
-    beliefs = _numbers(table, own, f"probability of {column}")
-    return [
-        (belief, index, f"the model says {row[says]!r}, and {cells[index]!r} with {belief:.3f}")
-        for belief, index, row in zip(beliefs, index_of, given, strict=True)
-    ]
+def _doubts_of_classes(rows: Rows, predictions: _Predictions) -> Iterator[_Doubt]:
+    ((_, cells),) = rows.examples.labels.items()
+    own = [cells[index] for index in predictions.index_of]
+    believed = {label: predictions.numbers(f"probability_{label}") for label in dict.fromkeys(own)}
+    for place, (index, label) in enumerate(zip(predictions.index_of, own, strict=True)):
+        belief, says = believed[label][place], predictions.columns["prediction"][place]
+        yield belief, index, f"{label!r} has probability {belief:.3f}, the model says {says!r}"
 
 
-def _suspect_cells(
-    rows: Rows, table: Table, given: list[list[str]], index_of: np.ndarray
-) -> list[tuple[float, int, str]]:
-    found = []
+def _doubts_of_cells(rows: Rows, predictions: _Predictions) -> Iterator[_Doubt]:
     for column, cells in rows.examples.labels.items():
-        name = f"probability_{column}"
-        position = column_position(table, name)
-        probabilities = _numbers(table, [row[position] for row in given], name)
-        for probability, index in zip(probabilities, index_of, strict=True):
-            own = cell_number(cells[index])  # NaN, which is believed neither, for an unknown one
-            belief = probability if own else 1 - probability
-            detail = f"{column} is {cells[index]}, which the model believes with {belief:.3f}"
-            found.append((belief if np.isfinite(own) else np.nan, index, detail))
-    return found
+        probabilities = predictions.numbers(f"probability_{column}")
+        for index, probability in zip(predictions.index_of, probabilities, strict=True):
+            if cells[index]:  # an empty cell is unknown, and cannot be wrong
+                belief = probability if cell_number(cells[index]) == 1 else 1 - probability
+                yield belief, index, f"{column}={cells[index]} has probability {belief:.3f}"
 
 
-def _positions(rows: Rows, table: Table, numbers: list[str]) -> np.ndarray:
+def _doubts_of_scores(rows: Rows, predictions: _Predictions) -> Iterator[_Doubt]:
+    ((_, cells),) = rows.examples.labels.items()
+    says = predictions.numbers("prediction")
+    for index, score in zip(predictions.index_of, says, strict=True):
+        yield (
+            -abs(score - cell_number(cells[index])),
+            index,
+            f"scored {cells[index]}, the model says {score:.3g}",
+        )
+
+
+def _read_predictions(rows: Rows, path: str | Path) -> _Predictions:
+    """Read the file, and hold it to the rows: their numbers and labels."""
+    table = open_table(path)
+    for name in ("row", "prediction", *rows.examples.labels):
+        column_position(table, name)
+    cells = zip(*(map(cell_text, values) for _, values in table.rows()), strict=True)
+    columns = dict(zip(table.columns, map(list, cells), strict=True))
+    index_of = _positions(rows, table.path, columns["row"])
+    for column, given in rows.examples.labels.items():
+        for index, cell in zip(index_of, columns[column], strict=True):
+            if cell.strip() != given[index]:
+                raise _of_another_file(
+                    table.path,
+                    f"{rows.where(index)} has {given[index]!r} in {column!r}, not {cell!r}",
+                )
+    return _Predictions(table.path, index_of, columns)
+
+
+def _positions(rows: Rows, path: Path, numbers: list[str]) -> list[int]:
     """Where the rows of the predictions stand in the training file, by their numbers."""
-    known = {number: index for index, number in enumerate(rows.examples.rows[: rows.num_train])}
-    try:
-        return np.array([known[int(number)] for number in numbers], np.int64)
-    except KeyError as error:
-        raise _other_file(table, f"{rows.names[0]} has no row {error.args[0]}") from None
-    except ValueError:
-        raise InputError(
-            f"{table.path}: the column 'row' holds other things than row numbers. Expected the "
-            "file that `python -m kerasbert.fit --folds` writes."
-        ) from None
+    known = {str(row): index for index, row in enumerate(rows.examples.rows[: rows.num_train])}
+    for number in numbers:
+        if number not in known or not rows.is_filled[known[number]]:
+            raise _of_another_file(path, f"{rows.names[0]} has no text in row {number}")
+    return [known[number] for number in numbers]
 
 
-def _numbers(table: Table, cells: list[str], what: str) -> np.ndarray:
-    numbers = np.array([cell_number(cell) for cell in cells])
-    if not np.isfinite(numbers).all():
-        bad = cells[int(np.flatnonzero(~np.isfinite(numbers))[0])]
-        raise InputError(f"{table.path}: expected numbers as {what}. Received: {bad!r}.")
-    return numbers
-
-
-def _other_file(table: Table, reason: str) -> InputError:
+def _of_another_file(path: Path, reason: str) -> InputError:
     return InputError(
-        f"{table.path} is not of this training file: {reason}. Name first the file that `python "
-        "-m kerasbert.fit --folds` was given, as it was then."
+        f"{path} is not of this training file: {reason}. Expected the file that `python -m "
+        "kerasbert.fit --folds` wrote for the first of the files, as it is now."
     )
