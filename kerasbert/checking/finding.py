@@ -1,6 +1,7 @@
 """What a check found: one object for the screen, the JSON file and the CSV file."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.examples)
 
-    @property
+    @functools.cached_property
     def names(self) -> list[str]:
         """Names of the files, without their directories where they differ by them alone."""
         names = [Path(path).name for path in self.paths]
@@ -39,7 +40,7 @@ class Rows:
         """How many rows the file that is trained on has."""
         return self.ends[0]
 
-    @property
+    @functools.cached_property
     def file_of(self) -> np.ndarray:
         """The number of each row's file, int64 of shape (n,)."""
         return np.searchsorted(self.ends, np.arange(len(self)), side="right")

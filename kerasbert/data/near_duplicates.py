@@ -9,6 +9,7 @@ candidates, which are then compared shingle by shingle.
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -67,9 +68,13 @@ def find_near_duplicates(examples: Examples, similarity: float = SIMILARITY) -> 
         )
     # Equal texts, of which there may be very many, are compared once.
     text_of, first = text_groups(examples)
-    candidates = _candidates(_band_keys(examples, first, similarity))
-    is_near = similarities(examples, first[candidates]) >= similarity
-    group_of_text = _joined(candidates[is_near], len(first))
+    group_of_text = np.arange(len(first))
+    for pairs in _candidates(_band_keys(examples, first, similarity)):
+        # Of many that are alike, most are in one group after the first pairs.
+        pairs = pairs[group_of_text[pairs[:, 0]] != group_of_text[pairs[:, 1]]]
+        pairs = pairs[similarities(examples, first[pairs]) >= similarity]
+        if len(pairs):
+            group_of_text = _joined(group_of_text, pairs)
     return NearDuplicates(
         text_of=text_of,
         group_of=group_of_text[text_of],
@@ -134,26 +139,25 @@ def _rows_per_band(similarity: float) -> int:
     )
 
 
-def _candidates(keys: np.ndarray) -> np.ndarray:
-    """Pairs of texts that share a key, the lower number first, int64 of shape (pairs, 2).
+def _candidates(keys: np.ndarray) -> Iterator[np.ndarray]:
+    """Band by band, pairs of texts that share its key, int64 of shape (pairs, 2).
 
-    Of k that share one, not all k (k - 1) / 2 pairs, but those of neighbours and of each with the
-    first: 2 k at most. Neighbours share, where there are such, the next band's key as well.
+    Of k that share one, not all k (k - 1) / 2 pairs, but those of each with the first, and then of
+    neighbours: 2 k at most. Neighbours share, where there are such, the next band's key as well.
     """
     num_texts, bands = keys.shape
-    found = [np.zeros(0, np.int64)]
+    if num_texts < 2:
+        return
     for band in range(bands):
         order = np.lexsort((keys[:, (band + 1) % bands], keys[:, band]))
         ranked = keys[order, band]
         is_same = ranked[1:] == ranked[:-1]
-        # Where each run of one key begins.
-        begins = np.concatenate([[True], ~is_same])[:num_texts]
-        leader = order[np.maximum.accumulate(np.where(begins, np.arange(num_texts), 0))]
-        for one, other in ((order[:-1], order[1:]), (leader[1:], order[1:])):
-            one, other = one[is_same], other[is_same]
-            found.append(np.minimum(one, other) * num_texts + np.maximum(one, other))
-        found = [np.unique(np.concatenate(found))]
-    return np.stack(np.divmod(found[0], max(1, num_texts)), axis=1)
+        # Where the run of each key begins.
+        begins = np.where(np.concatenate([[True], ~is_same]), np.arange(num_texts), 0)
+        leader = order[np.maximum.accumulate(begins)]
+        yield np.stack([leader[1:], order[1:]], axis=1)[is_same]
+        is_another = is_same & (leader[1:] != order[:-1])
+        yield np.stack([order[:-1], order[1:]], axis=1)[is_another]
 
 
 def _keyed(hashes: np.ndarray, part_of: np.ndarray) -> np.ndarray:
@@ -206,15 +210,20 @@ def _hash(part: str) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
-def _joined(pairs: np.ndarray, count: int) -> np.ndarray:
-    """The group of each of `count` things, some pairs of which belong together, shape (count,)."""
+def _joined(group_of: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The groups after those of each pair became one, numbered as each comes first.
+
+    Args:
+        group_of: of each of n things, so numbered, int64 of shape (n,).
+        pairs: of things, int64 of shape (pairs, 2).
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    links = coo_array((np.ones(len(pairs), bool), tuple(pairs.T)), shape=(count, count))
-    _, component = connected_components(links, directed=False)
-    # Numbered as each comes first.
-    _, first, component = np.unique(component, return_index=True, return_inverse=True)
+    count = int(group_of.max()) + 1
+    links = (np.ones(len(pairs), bool), tuple(group_of[pairs].T))
+    _, joined = connected_components(coo_array(links, shape=(count, count)), directed=False)
+    _, first, joined = np.unique(joined, return_index=True, return_inverse=True)
     number = np.empty(len(first), np.int64)
     number[np.argsort(first)] = np.arange(len(first))
-    return number[component]
+    return number[joined][group_of]

@@ -121,15 +121,15 @@ def test_many_copies_of_one_text_are_compared_once(compared):
     text = "this very text stands in the file again and again"
     found = find_near_duplicates(make_examples([text] * 500 + [edited(text, 3)] * 500))
     assert len(found.first) == 1
-    assert compared == [1]
+    assert sum(compared) == 1
 
 
 def test_many_that_are_alike_make_few_candidates(compared):
     (text,) = random_texts(1, length=200)
     found = find_near_duplicates(make_examples([edited(text, place) for place in range(200)]))
     assert len(found.first) == 1
-    # Of 19,900 pairs; two per text in each of 16 bands at most.
-    assert compared[0] <= 2 * 16 * 200
+    # Of 19,900 pairs; two per text in the first bands, after which they are in one group.
+    assert sum(compared) <= 3 * 200
 
 
 def test_in_chunks_as_at_once(monkeypatch):
