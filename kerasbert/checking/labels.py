@@ -23,10 +23,18 @@ def label_problems(rows: Rows, task: str) -> tuple[str, list[Problem]]:
 
     Returns:
         The task, as training would read it off the rows that can be used, and the problems.
+
+    Raises:
+        InputError: several columns for a task that needs one.
     """
     columns = rows.examples.labels
+    if len(columns) > 1 and task not in ("auto", "multilabel"):
+        raise InputError(
+            f"--task {task} needs one label column. Received: {', '.join(map(repr, columns))}. "
+            "Several 0/1 columns are --task multilabel."
+        )
     is_missing = np.all([[cell == "" for cell in cells] for cells in columns.values()], axis=0)
-    # What is left where this cannot be used, that can be used, tells the task.
+    # The task is read off what can be used, which is known by the task: first as if of classes.
     guess = "multilabel" if task == "auto" and len(columns) > 1 else task
     unusable = _unusable(rows, guess)
     task, file_problems = _read_task(rows, is_missing, unusable, task)

@@ -21,7 +21,7 @@ def quick_lines(dataset: Dataset) -> tuple[str, str]:
 
     Example:
         >>> print(*quick_lines(read_dataset(DataConfig(train="a.csv", test="b.csv"))), sep="\\n")
-        data: 544 + 136 + 90 rows, 3 repeated, 2 held-out texts are in an earlier file
+        data: 544 + 136 + 90 rows; repeated: 3; held-out texts of an earlier file: 2
         serious, so look: python -m kerasbert.check a.csv b.csv
     """
     parts = [dataset.train, dataset.validation]
@@ -33,9 +33,9 @@ def quick_lines(dataset: Dataset) -> tuple[str, str]:
 
     repeated = int(((file_of[first] == file_of) & (first != np.arange(len(first)))).sum())
     serious = list(_serious(dataset, everything, text_of, file_of != file_of[first]))
-    odd = [f"{repeated:,} repeated"] * (repeated > 0) + serious
+    odd = [f"repeated: {repeated:,}"] * (repeated > 0) + serious
     sizes = " + ".join(f"{len(part):,}" for part in parts)
-    what = ", ".join([f"data: {sizes} rows", *(odd or ["none repeated"])])
+    what = "; ".join([f"data: {sizes} rows", *(odd or ["none repeated"])])
     command = check_command(dataset.config, dataset.train.source)
     return what, f"{'serious, so look' if serious else 'nothing serious; for more'}: {command}"
 
@@ -63,10 +63,10 @@ def _serious(
 ) -> Iterator[str]:
     """What is serious, with its number."""
     if leaked := int(is_leaked.sum()):
-        yield f"{leaked:,} held-out texts are in an earlier file"
+        yield f"held-out texts of an earlier file: {leaked:,}"
     contradicting = len(contradicting_groups(everything.labels, text_of))
     if contradicting and dataset.labels.task != "regression":
-        yield f"{contradicting:,} texts have different labels"
+        yield f"texts with different labels: {contradicting:,}"
     texts = [everything.texts] if everything.pairs is None else [everything.texts, everything.pairs]
     if broken := sum(is_broken(text) for column in texts for text in column):
-        yield f"{broken:,} texts have broken letters"
+        yield f"texts with broken letters: {broken:,}"

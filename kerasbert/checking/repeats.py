@@ -97,7 +97,7 @@ def _contradicting(
     }
     return Problem(
         "contradicting_labels",
-        f"the same text with different labels ({len(groups):,} texts)",
+        f"the same text with different labels ({len(groups):,} such)",
         index[found],
         [details[text_of[one]] for one in found],
         is_serious,

@@ -26,10 +26,10 @@ def show(finding: Finding, console: Console) -> None:
             console.print(Text(f"{name}: {cut_line(lengths, finding.max_length)}"))
     if any(problem.rows is not None for problem in finding.problems):
         console.print(_problems_table(finding))
+    # A text is cut at a terminal's edge, so that texts stand below each other.
+    width = console.width if console.is_terminal else _LONGEST
     for problem in finding.problems:
-        for line in _examples(finding, problem):
-            # A terminal's line is not broken, so that texts stand below each other.
-            line.truncate(console.width if console.is_terminal else 2 * _LONGEST)
+        for line in _examples(finding, problem, width):
             console.print(line, soft_wrap=True)
     console.print(Text(_verdict(finding)))
 
@@ -100,7 +100,7 @@ def _table(head: str, names: Sequence[str], width: int | None = None) -> Table:
     return table
 
 
-def _examples(finding: Finding, problem: Problem) -> Iterator[Text]:
+def _examples(finding: Finding, problem: Problem, width: int) -> Iterator[Text]:
     """A problem and a few of its rows, in a line each; nothing where its number says enough."""
     style = "bold red" if problem.is_serious else "bold"
     if problem.rows is None:
@@ -113,7 +113,9 @@ def _examples(finding: Finding, problem: Problem) -> Iterator[Text]:
             detail = "" if problem.details is None else f": {one_line(problem.details[position])}"
             yield Text(f"  {rows.where(index)}{detail}")
             if rows.is_filled[index]:
-                yield Text(f"    {one_line(rows.examples.texts[index])}", style="dim")
+                text = Text(f"    {one_line(rows.examples.texts[index])}", style="dim")
+                text.truncate(width, overflow="ellipsis")
+                yield text
 
 
 def _verdict(finding: Finding) -> str:

@@ -65,7 +65,7 @@ def test_what_is_odd_is_shown(command, files):
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "rows 8 2" in lines
-    assert "! the same text with different labels (1 texts) 2 0" in lines
+    assert "! the same text with different labels (1 such) 2 0" in lines
     assert "! texts of an earlier file 0 1" in lines
     assert "no text, so they are left out 1 0" in lines
     assert "train.csv, row 9: 'odd' is there once only" in lines
@@ -128,7 +128,7 @@ def test_scores_and_pairs(command, tmp_path):
     code, out, _ = command(path, "--pair-column", "other", "--strict")
     assert code == 0
     assert "mean score" in out
-    assert "the same text with different labels (1 texts)" in out
+    assert "the same text with different labels (1 such)" in out
 
 
 def test_suspects_are_named_in_their_order(command, tmp_path):
@@ -160,6 +160,10 @@ def test_suspects_are_named_in_their_order(command, tmp_path):
         (["{train}", "--max-length", "3"], "`max_length` must be at least 4"),
         (["{train}", "--json", "found.csv"], "must end in .json"),
         (["{train}", "--rows", "{train}"], "exists already"),
+        (
+            ["{train}", "--task", "regression", "--label-columns", "label", "text"],
+            "--task regression needs one label column. Received: 'label', 'text'.",
+        ),
         (["{train}", "--task", "multi"], "`task` must be one of"),
         (["{train}", "--suspects", "{train}"], "has no column 'row'"),
         ([], "`files` must be at least one file, each named once. Received: files=()"),

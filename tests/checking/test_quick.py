@@ -13,7 +13,7 @@ HEADER = ("text", "label")
 
 def test_nothing_is_odd_about_the_sample():
     assert quick_lines(read_dataset(DataConfig())) == (
-        "data: 544 + 136 rows, none repeated",
+        "data: 544 + 136 rows; none repeated",
         f"nothing serious; for more: python -m kerasbert.check {SAMPLE}",
     )
 
@@ -26,8 +26,8 @@ def test_what_is_odd_is_counted(tmp_path):
     test = write_csv(tmp_path / "test.csv", HEADER, [("hm ", "rude"), again, ("new", "rude")])
     config = DataConfig(train=train, validation=validation, test=test)
     assert quick_lines(read_dataset(config)) == (
-        "data: 14 + 2 + 3 rows, 2 repeated, 2 held-out texts are in an earlier file, "
-        "1 texts have different labels, 1 texts have broken letters",
+        "data: 14 + 2 + 3 rows; repeated: 2; held-out texts of an earlier file: 2; "
+        "texts with different labels: 1; texts with broken letters: 1",
         f"serious, so look: python -m kerasbert.check {train} {validation} {test}",
     )
 
@@ -60,5 +60,5 @@ def test_a_training_says_it_where_it_speaks(is_quiet, toy_base, comments_csv, mo
     fit_classifier(config, console=Console(quiet=is_quiet))
     out = capsys.readouterr().out
     assert len(asked) == (not is_quiet)
-    said = "data: 32 + 8 rows, none repeated\nnothing serious; for more: python -m kerasbert.check"
+    said = "data: 32 + 8 rows; none repeated\nnothing serious; for more: python -m kerasbert.check"
     assert (said in out) != is_quiet

@@ -28,7 +28,7 @@ def test_the_same_text_with_different_labels():
     rows = make_rows(["a", "b", "a", "a"], ["b"], label=["0", "0", "1", "0", "0"])
     found = problems(rows)
     assert by_name(found)["contradicting_labels"] == ([0, 2, 3], ["'0' in 2; '1' in 1"] * 3)
-    assert "the same text with different labels (1 texts)" in {one.summary for one in found}
+    assert "the same text with different labels (1 such)" in {one.summary for one in found}
     assert serious(found) == {"contradicting_labels", "text_of_another_file"}
     assert serious(problems(rows, is_regression=True)) == {"text_of_another_file"}
 
