@@ -75,11 +75,9 @@ def find_near_duplicates(examples: Examples, similarity: float = SIMILARITY) -> 
         pairs = pairs[similarities(examples, first[pairs]) >= similarity]
         if len(pairs):
             group_of_text = _joined(group_of_text, pairs)
-    return NearDuplicates(
-        text_of=text_of,
-        group_of=group_of_text[text_of],
-        first=first[np.unique(group_of_text, return_index=True)[1]],
-    )
+    # From numbers of the groups' first texts to numbers in their order.
+    _, first_text, group_of_text = np.unique(group_of_text, return_index=True, return_inverse=True)
+    return NearDuplicates(text_of, group_of_text[text_of], first[first_text])
 
 
 def similarities(examples: Examples, pairs: np.ndarray) -> np.ndarray:
@@ -211,19 +209,21 @@ def _hash(part: str) -> int:
 
 
 def _joined(group_of: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """The groups after those of each pair became one, numbered as each comes first.
+    """The groups after those of each pair became one, each with the lowest number among them.
 
     Args:
-        group_of: of each of n things, so numbered, int64 of shape (n,).
+        group_of: of each of n things, numbers below n, int64 of shape (n,).
         pairs: of things, int64 of shape (pairs, 2).
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    count = int(group_of.max()) + 1
-    links = (np.ones(len(pairs), bool), tuple(group_of[pairs].T))
-    _, joined = connected_components(coo_array(links, shape=(count, count)), directed=False)
-    _, first, joined = np.unique(joined, return_index=True, return_inverse=True)
-    number = np.empty(len(first), np.int64)
-    number[np.argsort(first)] = np.arange(len(first))
-    return number[joined][group_of]
+    # Few of all groups, as a rule.
+    groups, ends = np.unique(group_of[pairs], return_inverse=True)
+    one, other = ends.reshape(-1, 2).T
+    links = coo_array((np.ones(len(pairs), bool), (one, other)), shape=(len(groups), len(groups)))
+    _, component = connected_components(links, directed=False)
+    lowest = groups[np.unique(component, return_index=True)[1]]
+    becomes = np.arange(len(group_of))
+    becomes[groups] = lowest[component]
+    return becomes[group_of]
