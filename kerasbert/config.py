@@ -18,6 +18,7 @@ from kerasbert.tasks import TASKS
 
 HEADS = ("linear", "classification", "mlp", "pretrained")
 ENCODERS = ("auto", "native", "transformers")
+DROPPED_DUPLICATES = ("none", "exact", "near")
 TRUNCATIONS = ("longest_first", "proportional")
 POOLINGS = ("cls", "mean", "max", "pooler", "last")
 # Of a model that is only run.
@@ -61,6 +62,15 @@ class DataConfig:
     # never lands on both sides.
     validation_fraction: float = 0.2
 
+    # Leave out training rows that repeat another one, or one of the validation or test file. exact:
+    # the same text, case and white space aside. near: almost the same as well, as kerasbert.check
+    # finds it. Of texts with several labels the most frequent one stays.
+    drop_duplicates: Annotated[str, one_of(*DROPPED_DUPLICATES)] = "none"
+
+    # Hold out texts that are almost the same together, or keep them together, as the same text
+    # always is; so validation does not ask what training all but told.
+    group_near_duplicates: bool = False
+
     # Use at most this many rows of the training file, drawn with --seed; for a quick try.
     limit: int | None = None
 
@@ -81,6 +91,7 @@ class DataConfig:
         )
         check(self, "limit", self.limit is None or self.limit > 0, "be above 0")
         check_choice(self, "task", ("auto", *TASKS))
+        check_choice(self, "drop_duplicates", DROPPED_DUPLICATES)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,6 +30,8 @@ CHANGED = FitConfig(
         label_columns=("rude", "kind"),
         task="multilabel",
         validation_fraction=0.25,
+        drop_duplicates="near",
+        group_near_duplicates=True,
         limit=77,
         encoding="cp1252",
     ),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasbert.config import DataConfig
+from kerasbert.data.duplicates import drop_duplicates, together
 from kerasbert.data.examples import Examples, read_examples
 from kerasbert.data.labels import Labels, find_labels
 from kerasbert.data.splitting import split
@@ -49,18 +50,20 @@ def read_dataset(config: DataConfig, seed: int = 0) -> Dataset:
         InputError: a file, row or cell that cannot be used; the message names it.
     """
     train, labels = read_training_file(config, seed)
-    targets = labels.encode(train)
+    validation = None
     if config.validation is not None:
         validation = _read_labelled(config.validation, config, labels)
-    else:
-        kept, held_out = split(train, targets, config.validation_fraction, seed)
+    test = read_test_file(config, labels)
+    train = drop_duplicates(train, [validation, test], config)
+    if validation is None:
+        targets, fraction = labels.encode(train), config.validation_fraction
+        kept, held_out = split(train, targets, fraction, seed, together(train, config))
         if len(held_out) == 0 or len(kept) == 0:
             raise InputError(
                 f"{train.source}: {len(train)} rows are too few, or too alike, to hold out "
-                f"{config.validation_fraction:.0%} for validation. Name a file with --validation."
+                f"{fraction:.0%} for validation. Name a file with --validation."
             )
         train, validation = train.take(kept), train.take(held_out)
-    test = read_test_file(config, labels)
     # Of what the whole file had, --limit or the hold-out may have left too little.
     check_scores_differ(train, labels, "Add rows, raise --limit, or name a file with --validation.")
     if lost := missing_labels(train, labels):

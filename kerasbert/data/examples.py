@@ -20,7 +20,8 @@ class Examples:
     """Texts with their labels, all as strings.
 
     Attributes:
-        texts: one per example, never empty; any sequence of strings, kept as `Texts`.
+        texts: one per example, never empty unless all rows were asked for; any sequence of strings,
+            kept as `Texts`.
         pairs: the second texts, likewise, or None where there are none.
         labels: column name to one cell per example; an empty string where the cell was.
         rows: where each example stands in `source`, as a spreadsheet counts; kept as an `array`.
@@ -78,16 +79,18 @@ def read_examples(
     pair_column: str | None = None,
     label_columns: Sequence[str] = ("label",),
     encoding: str = "utf-8",
+    keeps_all: bool = False,
 ) -> Examples:
     """Read texts and label cells from a CSV, Parquet or JSON lines file.
 
-    Rows whose text is empty or missing are dropped; an `InputWarning` gives their number.
+    Rows whose text is empty or missing are dropped; an `InputWarning` gives their number. With
+    `keeps_all` they stay, and a byte that is not in `encoding` becomes U+FFFD.
 
     Raises:
         FileNotFoundError: there is no such file.
         InputError: the file cannot be read, lacks a column, or has no row with a text.
     """
-    table = open_table(path, encoding)
+    table = open_table(path, encoding, "replace" if keeps_all else "strict")
     text_at = column_position(table, text_column)
     pair_at = None if pair_column is None else column_position(table, pair_column)
     labels_at = {column: column_position(table, column) for column in label_columns}
@@ -99,7 +102,7 @@ def read_examples(
     num_empty = 0
     for number, values in table.rows():
         text = cell_text(values[text_at])
-        if not text.strip():
+        if not keeps_all and not text.strip():
             num_empty += 1
             continue
         texts.append(text)

@@ -13,6 +13,7 @@ from kerasbert.data.dataset import (
     read_test_file,
     read_training_file,
 )
+from kerasbert.data.duplicates import drop_duplicates, together
 from kerasbert.data.examples import Examples
 from kerasbert.data.labels import Labels
 from kerasbert.data.splitting import rarest_label, text_groups
@@ -42,7 +43,8 @@ def read_folds(config: DataConfig, num_folds: int, seed: int = 0) -> list[Fold]:
 
     Each class (for multilabel: each rarest label; for regression: each stretch of scores) is
     shared out evenly. Rows of the same text (and, for pairs, second text), case and white space
-    aside, are held out together, so folds differ in size where such texts are many.
+    aside, are held out together, and near-duplicates with `config.group_near_duplicates`, so folds
+    differ in size where such texts are many.
 
     Args:
         config: `validation` must be left out, and `validation_fraction` is not looked at.
@@ -73,12 +75,14 @@ def read_folds(config: DataConfig, num_folds: int, seed: int = 0) -> list[Fold]:
             f"Received: validation={config.validation!r}."
         )
     examples, labels = read_training_file(config, seed)
+    test = read_test_file(config, labels)
+    examples = drop_duplicates(examples, [test], config)
     targets = labels.encode(examples)
     _check_rows_per_label(examples, labels, targets, num_folds)
-    test = read_test_file(config, labels)
     is_lost_anyway = missing_labels(examples, labels)
     folds = []
-    for held_out in hold_out_each_once(examples, targets, num_folds, seed):
+    groups = together(examples, config)
+    for held_out in hold_out_each_once(examples, targets, num_folds, seed, groups):
         kept = np.setdiff1d(np.arange(len(examples)), held_out)
         train, validation = examples.take(kept), examples.take(held_out)
         check_scores_differ(train, labels, "Add rows, raise --limit, or lower --folds.")
@@ -90,7 +94,11 @@ def read_folds(config: DataConfig, num_folds: int, seed: int = 0) -> list[Fold]:
 
 
 def hold_out_each_once(
-    examples: Examples, targets: np.ndarray, num_folds: int, seed: int
+    examples: Examples,
+    targets: np.ndarray,
+    num_folds: int,
+    seed: int,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> list[np.ndarray]:
     """Choose which examples each fold holds out.
 
@@ -99,6 +107,8 @@ def hold_out_each_once(
         targets: class numbers of shape (n,), 0/1/unknown of shape (n, labels), or scores (n,).
         num_folds: 2 or above.
         seed: the same seed gives the same folds.
+        groups: what is held out together, in the form in which `text_groups` returns it. Default:
+            the same texts.
 
     Returns:
         A sorted array of indices per fold. Together they are all of 0 to n - 1, each once.
@@ -109,7 +119,7 @@ def hold_out_each_once(
     # Slow to import, and not needed to print a help text.
     from sklearn.model_selection import StratifiedGroupKFold
 
-    group_of, first = text_groups(examples)
+    group_of, first = groups or text_groups(examples)
     strata = _strata(targets, num_folds)
     if len(first) < num_folds:
         raise _too_few(examples, len(first), num_folds)

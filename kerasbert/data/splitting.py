@@ -8,28 +8,35 @@ from kerasbert.data.examples import Examples
 
 
 def split(
-    examples: Examples, targets: np.ndarray, fraction: float, seed: int
+    examples: Examples,
+    targets: np.ndarray,
+    fraction: float,
+    seed: int,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose which examples to train on and which to hold out.
 
     Examples with the same text (and, for pairs, the same second text), case and white space aside,
-    form a group and stay together. Of the groups of each class (for multilabel: of each rarest
-    label; for regression: of each stretch of scores) about `fraction` is held out, counted in
-    examples: at least one group where there are two, and, for a `fraction` up to a half, no more
-    than half of the groups. Every class, and every label that any example has, stays in training.
+    form a group and stay together, unless other groups are given. Of the groups of each class (for
+    multilabel: of each rarest label; for regression: of each stretch of scores) about `fraction` is
+    held out, counted in examples: at least one group where there are two, and, for a `fraction` up
+    to a half, no more than half of the groups. Every class, and every label that any example has,
+    stays in training.
 
     Args:
         examples: of length n.
         targets: class numbers of shape (n,), 0/1/unknown of shape (n, labels), or scores (n,).
         fraction: share to hold out, above 0 and below 1.
         seed: the same seed gives the same split.
+        groups: what stays together, in the form in which `text_groups` returns it. Default: the
+            same texts.
 
     Returns:
         Two sorted arrays of indices: kept and held out. Together they are all of 0 to n - 1.
     """
     random = np.random.default_rng(seed)
     # Where one text has several labels, its first example speaks for the group.
-    group_of, first = text_groups(examples)
+    group_of, first = groups or text_groups(examples)
     is_regression = targets.ndim == 1 and np.issubdtype(targets.dtype, np.floating)
     if is_regression:
         chosen = _spread(targets[first], fraction, random)
@@ -100,8 +107,13 @@ def text_groups(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
 
 def _digest(examples: Examples, index: int) -> bytes:
     pair = "" if examples.pairs is None else examples.pairs[index]
-    text = "\0".join(" ".join(part.casefold().split()) for part in (examples.texts[index], pair))
+    text = "\0".join(folded(part) for part in (examples.texts[index], pair))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def folded(text: str) -> str:
+    """A text without what does not make it another one: its case, and how much white space."""
+    return " ".join(text.casefold().split())
 
 
 def rarest_label(targets: np.ndarray) -> np.ndarray:

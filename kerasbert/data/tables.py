@@ -33,12 +33,14 @@ class Table:
     rows: Callable[[], Iterator[tuple[int, list[Any]]]]
 
 
-def open_table(path: str | Path, encoding: str = "utf-8") -> Table:
+def open_table(path: str | Path, encoding: str = "utf-8", errors: str = "strict") -> Table:
     """Open a file by its ending: .csv, .parquet, .jsonl or .ndjson.
 
     Args:
         path: the file.
         encoding: of CSV and JSON lines files. A byte order mark is passed over.
+        errors: what becomes of bytes that are not in `encoding`: "strict" refuses the file, and
+            "replace" reads each as U+FFFD.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -56,7 +58,7 @@ def open_table(path: str | Path, encoding: str = "utf-8") -> Table:
             f"{path}: expected a file ending in .csv, .parquet, .jsonl or .ndjson. "
             f"Received: {path.suffix or 'no ending'!r}."
         )
-    table = _READERS[path.suffix.lower()](path, encoding)
+    table = _READERS[path.suffix.lower()](path, encoding, errors)
     # A spreadsheet's empty columns have no name, and do no harm.
     named = [column for column in table.columns if column]
     if twice := [column for column in named if named.count(column) > 1]:
@@ -67,13 +69,13 @@ def open_table(path: str | Path, encoding: str = "utf-8") -> Table:
     return table
 
 
-def _open_csv(path: Path, encoding: str) -> Table:
+def _open_csv(path: Path, encoding: str, errors: str) -> Table:
     def records() -> Iterator[tuple[int, list[str]]]:
         # The csv module refuses fields of over 128 kB unless told, and only for all readers; the
         # largest number it takes is a C long.
         csv.field_size_limit(2**31 - 1)
         number = 0
-        with _open_text(path, encoding) as file:
+        with _open_text(path, encoding, errors) as file:
             reader = csv.reader(file, strict=True)
             try:
                 for number, record in enumerate(reader, start=1):
@@ -108,9 +110,9 @@ def _open_csv(path: Path, encoding: str) -> Table:
     return Table(path, tuple(header), rows)
 
 
-def _open_json_lines(path: Path, encoding: str) -> Table:
+def _open_json_lines(path: Path, encoding: str, errors: str) -> Table:
     def objects() -> Iterator[tuple[int, dict]]:
-        with _open_text(path, encoding) as file:
+        with _open_text(path, encoding, errors) as file:
             try:
                 for number, line in enumerate(file, start=1):
                     if not line.strip():
@@ -144,7 +146,7 @@ def _open_json_lines(path: Path, encoding: str) -> Table:
     return Table(path, columns, rows)
 
 
-def _open_parquet(path: Path, encoding: str) -> Table:
+def _open_parquet(path: Path, encoding: str, errors: str) -> Table:
     import pyarrow
     import pyarrow.parquet
 

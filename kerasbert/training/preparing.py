@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import Console
 from transformers import PretrainedConfig
 
+from kerasbert.checking.quick import quick_lines
 from kerasbert.config import FitConfig, ModelConfig
 from kerasbert.data.dataset import Dataset
 from kerasbert.data.labels import Labels
@@ -110,6 +111,8 @@ def prepare(config: FitConfig, dataset: Dataset, console: Console, shared: Share
     console.print(freezing_table(model))
     if left_out := model.get_layer("encoder").left_out:
         say(console, f"left out of the base: {', '.join(left_out)}")
+    if not console.quiet:  # as for the trials of a sweep
+        say(console, "\n".join(quick_lines(dataset)))
     say(console, _describe(labels, dataset, tokens, model_config))
     precision = running_precision(config.train.precision, model_config.encoder)
     say(console, f"{model_config.encoder} encoder, training in {policy}, running in {precision}")

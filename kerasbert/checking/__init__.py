@@ -1,0 +1,1 @@
+"""What is odd about files of texts and labels, found before a model learns from them."""

@@ -1,0 +1,108 @@
+"""What `DataConfig` says of texts that repeat others: what is left out, and what stays together."""
+
+import functools
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from kerasbert.config import DataConfig
+from kerasbert.data.examples import Examples
+from kerasbert.data.near_duplicates import find_near_duplicates
+from kerasbert.data.splitting import text_groups
+from kerasbert.errors import InputError, InputWarning
+
+
+def together(examples: Examples, config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
+    """What must not be divided between two sides of a split, in the form of `text_groups`.
+
+    The same texts or, with `config.group_near_duplicates`, near-duplicates as well.
+    """
+    return _groups(examples, is_near=config.group_near_duplicates)
+
+
+def drop_duplicates(
+    train: Examples, held_out: Sequence[Examples | None], config: DataConfig
+) -> Examples:
+    """Leave out training rows that repeat others, if `config.drop_duplicates` says so.
+
+    Of rows that are alike the first one stays; where their labels differ, the first one of the most
+    frequent label (of equally frequent ones, of that which comes first). None stays that is like a
+    row of `held_out`. An `InputWarning` says how many were left out.
+
+    Args:
+        train: of length n.
+        held_out: the other files' rows, with the same columns; None for a file that is not there.
+        config: of which `drop_duplicates` is looked at.
+
+    Returns:
+        At most n examples, in their order.
+
+    Raises:
+        InputError: no row would be left.
+    """
+    if config.drop_duplicates == "none":
+        return train
+    others = [examples for examples in held_out if examples is not None]
+    everything = functools.reduce(Examples.joined, others, train)
+    group_of, _ = _groups(everything, is_near=config.drop_duplicates == "near")
+    is_elsewhere = np.isin(group_of[: len(train)], group_of[len(train) :])  # (n,)
+    group_of = group_of[: len(train)]
+    first = first_of_most_frequent(group_of, label_numbers(train))
+    kept = np.sort(first[~is_elsewhere[first]])
+    if len(kept) == 0:
+        raise InputError(
+            f"{train.source}: each of the {len(train):,} rows is in the validation or test file as "
+            "well, so --drop-duplicates leaves none to train on. Name other files."
+        )
+    if len(kept) < len(train):
+        warnings.warn(
+            _what_was_dropped(train, kept, is_elsewhere, others), InputWarning, stacklevel=2
+        )
+    return train.take(kept)
+
+
+def first_of_most_frequent(group_of: np.ndarray, label_of: np.ndarray) -> np.ndarray:
+    """Which example speaks for each group: the first one of its most frequent label.
+
+    Args:
+        group_of: a number per example, of shape (n,).
+        label_of: a number per example, likewise.
+
+    Returns:
+        Indices of examples, of shape (groups,), by the number of their group. Of equally frequent
+        labels the one that comes first counts.
+    """
+    kind = group_of * (label_of.max(initial=0) + 1) + label_of
+    _, kind_of, count = np.unique(kind, return_inverse=True, return_counts=True)
+    order = np.lexsort((np.arange(len(group_of)), -count[kind_of], group_of))
+    return order[np.unique(group_of[order], return_index=True)[1]]
+
+
+def label_numbers(examples: Examples) -> np.ndarray:
+    """A number per example, int64 of shape (n,): the same where all label cells are the same."""
+    numbers: dict[tuple[str, ...], int] = {}
+    rows = zip(*examples.labels.values(), strict=True)
+    return np.array([numbers.setdefault(cells, len(numbers)) for cells in rows], np.int64)
+
+
+def _groups(examples: Examples, *, is_near: bool) -> tuple[np.ndarray, np.ndarray]:
+    if not is_near:
+        return text_groups(examples)
+    found = find_near_duplicates(examples)
+    return found.group_of, found.first
+
+
+def _what_was_dropped(
+    train: Examples, kept: np.ndarray, is_elsewhere: np.ndarray, others: Sequence[Examples]
+) -> str:
+    num_elsewhere = int(is_elsewhere.sum())
+    num_repeated = len(train) - len(kept) - num_elsewhere
+    what = [f"{num_repeated:,} that repeat another row"] * (num_repeated > 0)
+    if num_elsewhere:
+        names = " or ".join(dict.fromkeys(examples.source for examples in others))
+        what.append(f"{num_elsewhere:,} whose text is in {names}")
+    return (
+        f"{train.source}: --drop-duplicates dropped {len(train) - len(kept):,} of {len(train):,} "
+        f"rows, {' and '.join(what)}. Where labels differed, the most frequent one stays."
+    )
