@@ -28,7 +28,7 @@ STEPS = [
     {"data.labels", "data.splitting", "data.batches", "models.resolving", "models.optimization"},
     {"data.dataset", "data.pipeline", "metrics", "prediction_columns", "models.pretrained"},
     {"models.classifier"},
-    {"data.folds", "scoring", "summary", "models.lora"},
+    {"data.folds", "scoring", "summary", "models.lora", "deciding.calibration_error"},
     {"models.running"},
     {"data.facts", "judged"},
     {"out_of_fold", "run", "training.console", "training.feature_store", "training.stages"},
@@ -57,7 +57,7 @@ NO_TENSORFLOW = {
     *("data.tables", "data.columns", "data.examples", "data.labels", "data.splitting"),
     *("data.dataset", "data.folds", "data.calibration", "data.chosen", "data.facts", "judged"),
     *("training.unfinished", "training.trackers", "training.tracking", "training.memory"),
-    *("training.diagnosis", "training.ranking"),
+    *("training.diagnosis", "training.ranking", "deciding.calibration_error"),
     *("fit", "tune", "predict", "evaluate"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}

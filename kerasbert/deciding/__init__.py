@@ -1,0 +1,1 @@
+"""From probabilities to answers: what is chosen on held-out examples, and how good it is."""
