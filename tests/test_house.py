@@ -37,7 +37,7 @@ STEPS = [
     {"reporting.confusion", "reporting.curves", "reporting.charts"},
     {"reporting.sections"},
     {"reporting.versus", "reporting.card"},
-    {"reporting.page"},
+    {"reporting.page", "reporting.printed"},
     {"reporting.writing"},
     {"out_of_fold", "run", "training.console", "training.feature_store", "training.stages"},
     {"probe", "weights_file", "training.callbacks", "training.class_weights", "search.screen"},
@@ -70,7 +70,7 @@ NO_TENSORFLOW = {
     *("reporting.comparing", "reporting.slices", "reporting.questions", "reporting.pictures"),
     *("reporting.mistakes", "reporting.confusion", "reporting.curves", "reporting.charts"),
     *("reporting.sections", "reporting.versus", "reporting.card", "reporting.page"),
-    *("reporting.writing",),
+    *("reporting.writing", "reporting.printed"),
     *("fit", "tune", "predict", "evaluate"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}

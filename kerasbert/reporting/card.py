@@ -13,7 +13,8 @@ from kerasbert.data.labels import Labels
 from kerasbert.metrics import show_number
 from kerasbert.output_files import written_file
 from kerasbert.reporting.command_line import fit_command
-from kerasbert.reporting.sections import NAMES, decision_remarks, with_interval
+from kerasbert.reporting.intervals import show_with_interval
+from kerasbert.reporting.sections import NAMES, decision_remarks
 from kerasbert.run_directory import CARD, LABELS, METADATA, read_json
 
 # What a person is asked for, by heading.
@@ -129,21 +130,22 @@ def _numbers(metadata: dict[str, Any]) -> Iterator[str]:
         yield "No rows were held out."
         return
     intervals = metadata.get("intervals", {})
-    for name, report in metadata["report"].items():
+    for number, (name, report) in enumerate(metadata["report"].items()):
+        if number:
+            yield ""
         ends = intervals.get(name, {})
         resamples = f"; in brackets 95 % bootstrap intervals ({ends['resamples']:,} resamples)"
         yield f"On {report['count']:,} rows of `{name}`{resamples if ends else ''}:"
         yield ""
         rows = [
-            (NAMES[key], with_interval({"value": report[key], "interval": ends.get(key)}))
+            (NAMES[key], show_with_interval(report[key], ends.get(key)))
             for key in NAMES
             if key in report
         ]
         yield from _table(("number", "value"), rows)
-        yield ""
         if "labels" in report:
-            yield from _label_numbers(report["labels"], ends.get("labels"))
             yield ""
+            yield from _label_numbers(report["labels"], ends.get("labels"))
 
 
 def _label_numbers(
@@ -154,7 +156,7 @@ def _label_numbers(
     rows = [
         (
             _plain(own["name"]),
-            *(with_interval({"value": own[key], "interval": around[key]}) for key in keys),
+            *(show_with_interval(own[key], around[key]) for key in keys),
             show_number(own["support"]),
         )
         for own, around in list(zip(labels, ends, strict=True))[:_MOST_LABELS]
@@ -212,7 +214,7 @@ def _named(names: Sequence[str]) -> str:
 
 def _counts(counts: dict[str, float]) -> str:
     shown = [
-        f"{_plain(name)} {count:,}" if isinstance(count, int) else f"{_plain(name)} {count:.3g}"
+        f"{_plain(name)}: {count:,}" if isinstance(count, int) else f"{_plain(name)}: {count:.3g}"
         for name, count in list(counts.items())[:_MOST_COUNTS]
     ]
     return ", ".join(shown) + (", ..." if len(counts) > _MOST_COUNTS else "")

@@ -18,7 +18,7 @@ _MOST_PAIRS = 30
 _MOST_LABELS = 6
 _CELL = 34  # points
 # A share of 1 is still so pale that words can be read on it.
-_DARKEST = 0.6
+_FULLEST = 0.6
 
 
 def confusion_chart(judged: Judged, questions: Sequence[Question], prefix: str) -> Chart:
@@ -38,8 +38,8 @@ def confusion_chart(judged: Judged, questions: Sequence[Question], prefix: str) 
         judged.targets, decisions, labels=np.arange(len(columns))
     )[: len(names)]
     caption = (
-        "A row per class that is true, a column per class that was decided for; the darker a cell, "
-        "the larger its share of the row."
+        "A row per class that is true, a column per class that was decided for; the fuller the "
+        "colour of a cell, the larger its share of the row."
     )
     if len(names) <= _MOST_CLASSES:
         kept = np.arange(len(names))
@@ -84,7 +84,8 @@ def _confusion_of_labels(questions: Sequence[Question], prefix: str) -> Chart:
         "confusion",
         "Confusion matrices",
         f"For each label{some} what was decided for and against, of the examples that have it and "
-        "of those that do not; the darker a cell, the larger its share of the row.",
+        "of those that do not; the fuller the colour of a cell, the larger its share of "
+        "the row.",
         pictures,
         [
             Table(
@@ -104,7 +105,7 @@ def _matrix(
     totals: np.ndarray,
     title: str = "",
 ) -> Picture:
-    """A picture of counts of shape (rows, columns), each cell as dark as its share of `totals`."""
+    """A picture of counts of shape (rows, columns), coloured by their shares of `totals`."""
     shares = matrix / np.maximum(totals, 1)[:, None]
     rows, columns = ([shown(side, 18) for side in sides] for sides in (rows, columns))
     is_long = len(columns) > 3  # names that would run into each other stand aslant
@@ -119,7 +120,7 @@ def _matrix(
         )
         for (row, column), share in np.ndenumerate(shares):
             axes.add_patch(
-                Rectangle((column, row), 1, 1, facecolor=BLUE, alpha=_DARKEST * share, linewidth=0)
+                Rectangle((column, row), 1, 1, facecolor=BLUE, alpha=_FULLEST * share, linewidth=0)
             )
             count = f"{matrix[row, column]:,}"
             axes.text(column + 0.5, row + 0.5, count, ha="center", va="center", fontsize=9)

@@ -131,14 +131,12 @@ def calibration_chart(judged: Judged, prefix: str) -> Chart:
                 draw(f"{prefix}-calibration-{number}", words, _paint_reliability(event, lines))
             )
     found = ", ".join(f"{name} {show_number(error)}" for name, error in errors.items())
-    how = (
-        f"Corrected by {labels.calibration.method}." if is_calibrated else "Nothing corrects them."
-    )
+    how = f"corrected by {labels.calibration.method}" if is_calibrated else "as the model has them"
     return Chart(
         "calibration",
         "Calibration before and after" if is_calibrated else "Calibration",
-        "Of what is said with a probability, how much comes true; on the diagonal it is as much as "
-        f"was said. {how}. Expected calibration error, the mean distance from the diagonal in "
+        f"Of what is said with a probability, {how}, how much comes true; on the diagonal as much "
+        "as was said. Expected calibration error, the mean distance from the diagonal in "
         f"{_NUM_BINS} equally wide bins: {found}.",
         pictures,
         [Table("Reliability", ("of", "probabilities", "mean said", "share true"), rows)],

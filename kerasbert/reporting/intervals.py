@@ -41,31 +41,39 @@ def intervals_of(numbers: Numbers, names: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def with_intervals(report: dict[str, Any], intervals: dict[str, Any]) -> dict[str, Any]:
-    """A report with pairs `(number, interval)`, where there is one, in place of its numbers."""
-    joined = {
-        name: (value, intervals[name]) if name in intervals else value
-        for name, value in report.items()
-    }
-    if "labels" in report:
-        joined["labels"] = [
-            with_intervals(label, {key: own[key] for key in _OF_LABELS})
-            for label, own in zip(report["labels"], intervals["labels"], strict=True)
-        ]
-    return joined
-
-
 def interval_table(report: dict[str, Any], intervals: dict[str, Any], title: str) -> Table | Group:
     """The report with its intervals, for `rich` to print."""
-    joined = with_intervals(report, intervals)
+    texts = report | _as_texts(report, intervals, " ")
+    if "labels" in report:
+        pairs = zip(report["labels"], intervals["labels"], strict=True)
+        # Below the number, so that three columns of them stand beside each other in 80 characters.
+        texts["labels"] = [own | _as_texts(own, ends, "\n") for own, ends in pairs]
     title = f"{title}, with 95 % intervals of {intervals['resamples']:,} resamples"
-    return report_table(joined, title, show_with_interval)
+    return report_table(
+        texts, title, lambda value: value if isinstance(value, str) else show_number(value)
+    )
 
 
-def show_with_interval(value: Any) -> str:
-    """`"0.812 (0.776..0.843)"`, of a number with its interval; else the number alone."""
-    if not isinstance(value, tuple) or value[1] is None:
-        return show_number(value[0] if isinstance(value, tuple) else value)
-    number, (lower, upper) = value
-    # In one word, so that a narrow table breaks the line before it.
-    return f"{show_number(number)} ({lower:.3f}..{upper:.3f})"
+def show_interval(ends: list[float] | None) -> str:
+    """`"0.776 to 0.843"`, or a dash."""
+    return "-" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+
+
+def show_with_interval(value: float | None, ends: list[float] | None, between: str = " ") -> str:
+    """`"0.812 (0.776 to 0.843)"`, or the number alone.
+
+    Args:
+        value: the number.
+        ends: of the interval, if there is one.
+        between: number and interval.
+    """
+    text = show_number(value)
+    return text if ends is None else f"{text}{between}({show_interval(ends)})"
+
+
+def _as_texts(numbers: dict[str, Any], intervals: dict[str, Any], between: str) -> dict[str, str]:
+    return {
+        name: show_with_interval(value, intervals[name], between)
+        for name, value in numbers.items()
+        if name in intervals and name not in ("labels", "name")
+    }

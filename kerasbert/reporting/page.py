@@ -174,7 +174,7 @@ def _data_table(data: dict[str, dict[str, Any]]) -> Table:
     rows = []
     for name, facts in data.items():
         labels = ", ".join(
-            f"{label} {count:,}" if isinstance(count, int) else f"{label} {count:.3g}"
+            f"{label}: {count:,}" if isinstance(count, int) else f"{label}: {count:.3g}"
             for label, count in facts["labels"].items()
         )
         rows.append([name, facts["source"], f"{facts['rows']:,}", labels, facts["sha256"] or "-"])

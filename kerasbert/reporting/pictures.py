@@ -64,6 +64,11 @@ class Picture:
     svg: str
     width: float
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it takes more room than one picture in general does."""
+        return self.width > WIDTH + 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -91,6 +96,11 @@ class Chart:
     caption: str
     pictures: Sequence[Picture]
     tables: Sequence[Table]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it takes more room than one picture in general does."""
+        return len(self.pictures) > 1 or any(picture.is_wide for picture in self.pictures)
 
 
 def draw(

@@ -11,6 +11,7 @@ from kerasbert.metrics import show_number
 from kerasbert.reporting.charts import histogram_chart, length_chart, score_chart
 from kerasbert.reporting.confusion import confusion_chart
 from kerasbert.reporting.curves import calibration_chart, precision_recall_chart, roc_chart
+from kerasbert.reporting.intervals import show_interval, show_with_interval
 from kerasbert.reporting.mistakes import Case, confident_mistakes, least_sure
 from kerasbert.reporting.pictures import Chart, Table
 from kerasbert.reporting.questions import questions_of
@@ -136,24 +137,15 @@ def slice_table(column: str, slices: Sequence[dict[str, Any]]) -> Table:
         [
             part["value"],
             f"{part['rows']:,}" + (" (few)" if part["is_small"] else ""),
-            *(with_interval(part["numbers"][key]) for key in keys),
+            *(
+                show_with_interval(own["value"], own["interval"])
+                for own in part["numbers"].values()
+            ),
         ]
         for part in slices
     ]
     caption = f"By {column}; “few” are less than {FEW_ROWS}"
     return Table(caption, (column, "rows", *(NAMES[key] for key in keys)), rows)
-
-
-def with_interval(number: dict[str, Any]) -> str:
-    """`"0.812 (0.776 to 0.843)"`."""
-    ends = number["interval"]
-    text = show_number(number["value"])
-    return text if ends is None else f"{text} ({show_interval(ends)})"
-
-
-def show_interval(ends: list[float] | None) -> str:
-    """`"0.776 to 0.843"`, or a dash."""
-    return "-" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
 
 
 def _labels_table(judged: Judged, intervals: dict[str, Any]) -> Table:
@@ -162,7 +154,7 @@ def _labels_table(judged: Judged, intervals: dict[str, Any]) -> Table:
         [
             own["name"],
             f"{own['support']:,}",
-            *(with_interval({"value": own[key], "interval": ends[key]}) for key in keys),
+            *(show_with_interval(own[key], ends[key]) for key in keys),
         ]
         for own, ends in zip(judged.report["labels"], intervals["labels"], strict=True)
     ]

@@ -1,13 +1,11 @@
-"""The comparison of two models as tables: for the page, and for the screen."""
+"""What the comparison of two models says: a table, and a sentence."""
 
 from typing import Any
 
-import rich.table
-from rich.text import Text
-
 from kerasbert.metrics import show_number
+from kerasbert.reporting.intervals import show_interval
 from kerasbert.reporting.pictures import Table
-from kerasbert.reporting.sections import NAMES, show_interval
+from kerasbert.reporting.sections import NAMES
 
 
 def comparison_tables(comparison: dict[str, Any]) -> dict[str, Any]:
@@ -25,17 +23,6 @@ def comparison_tables(comparison: dict[str, Any]) -> dict[str, Any]:
     header = ("number", "this run", "the other", "difference", "95 % interval")
     table = Table(f"{comparison['rows']:,} rows", header, rows)
     return {"run": comparison["run"], "table": table, "verdict": verdict(comparison)}
-
-
-def comparison_table(comparison: dict[str, Any]) -> rich.table.Table:
-    """The comparison for `rich` to print."""
-    said = comparison_tables(comparison)
-    table = rich.table.Table(title=Text(f"against {said['run']}"))
-    for number, name in enumerate(said["table"].header):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    for row in said["table"].rows:
-        table.add_row(*map(Text, row))
-    return table
 
 
 def verdict(comparison: dict[str, Any]) -> str:
