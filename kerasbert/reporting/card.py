@@ -134,8 +134,12 @@ def _numbers(metadata: dict[str, Any]) -> Iterator[str]:
         if number:
             yield ""
         ends = intervals.get(name, {})
-        resamples = f"; in brackets 95 % bootstrap intervals ({ends['resamples']:,} resamples)"
-        yield f"On {report['count']:,} rows of `{name}`{resamples if ends else ''}:"
+        of_rows = f"On {report['count']:,} rows of `{name}`"
+        if ends:
+            count = f"{ends['resamples']:,} resamples"
+            yield f"{of_rows}, in brackets 95 % bootstrap intervals ({count}):"
+        else:
+            yield f"{of_rows}:"
         yield ""
         rows = [
             (NAMES[key], show_with_interval(report[key], ends.get(key)))

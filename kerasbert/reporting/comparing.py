@@ -24,7 +24,7 @@ def check_comparable(first: Labels, second: Labels) -> None:
         one, other = getattr(first, what), getattr(second, what)
         if one != other:
             raise InputError(
-                f"The two runs cannot be compared: their {what} differ. Expected the same labels "
+                f"The two runs cannot be compared: they differ in {what}. Expected the same labels "
                 f"in the same order. Received: {one!r:.80} and {other!r:.80}. Compare runs that "
                 "were trained on the same label columns."
             )

@@ -195,4 +195,8 @@ def _interval_remark(judged: Judged, intervals: dict[str, Any]) -> str:
     remark = f"Intervals: of {count:,} resamples of the rows, 95 % lie within (bootstrap)."
     if len(judged) < FEW_ROWS:
         remark += f" With {len(judged):,} rows they are too narrow."
+    labels = intervals.get("labels", ())
+    found = [label[key] for label in labels for key in ("precision", "recall") if label[key]]
+    if any(lower == upper for lower, upper in found):
+        remark += " One without width is no certainty: among these rows there is no other case."
     return remark

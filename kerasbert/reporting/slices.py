@@ -79,7 +79,7 @@ def range_groups(numbers: np.ndarray, count: int) -> Groups:
     rows = np.flatnonzero(np.isfinite(numbers))
     known = numbers[rows]
     # Upper ends that are values themselves, so that equal numbers stay together.
-    ends = np.unique(np.quantile(known, np.arange(1, count + 1) / count, method="higher"))
+    ends = np.unique(np.quantile(known, np.arange(1, count + 1) / count, method="inverted_cdf"))
     which = np.searchsorted(ends, known)
     parts = [rows[which == number] for number in range(len(ends))]
     return [(_range_name(numbers[part]), part) for part in parts]
