@@ -14,7 +14,7 @@ from kerasbert.metrics import show_number
 from kerasbert.output_files import written_file
 from kerasbert.reporting.command_line import fit_command
 from kerasbert.reporting.intervals import show_with_interval
-from kerasbert.reporting.sections import NAMES, decision_remarks
+from kerasbert.reporting.sections import NAMES, decision_remarks, numbers_of
 from kerasbert.run_directory import CARD, LABELS, METADATA, read_json
 
 # What a person is asked for, by heading.
@@ -143,8 +143,7 @@ def _numbers(metadata: dict[str, Any]) -> Iterator[str]:
         yield ""
         rows = [
             (NAMES[key], show_with_interval(report[key], ends.get(key)))
-            for key in NAMES
-            if key in report
+            for key in numbers_of(report)
         ]
         yield from _table(("number", "value"), rows)
         if "labels" in report:

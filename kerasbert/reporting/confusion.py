@@ -112,7 +112,10 @@ def _matrix(
     left = 24 + 5.4 * max(map(len, rows))
     below = 30 + (4.2 * max(map(len, columns)) if is_long else 0)
     cell_width = max(_CELL, (WIDTH - left - 8) / len(columns))
-    width, height = left + 8 + cell_width * len(columns), below + 30 + _CELL * len(rows)
+    width, height = (
+        left + 8 + cell_width * len(columns),
+        below + (26 if title else 6) + _CELL * len(rows),
+    )
 
     def paint(axes: Axes) -> None:
         axes.set_position(

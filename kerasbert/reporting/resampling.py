@@ -115,13 +115,16 @@ class _Cells:
 
     def __call__(self, counts: np.ndarray) -> Numbers:
         """Counts of shape (resamples, distinct rows) to numbers."""
-        shape = (len(counts), self._truth.shape[1])
-        hits, predicted, support, known = (np.empty(shape) for _ in range(4))
-        for label in range(shape[1]):  # one at a time: all of them would take much memory
-            truth, decided = self._truth[:, label], self._decided[:, label]
-            kinds = np.stack([truth & decided, decided, truth, self._known[:, label]], axis=1)
-            sums = counts @ kinds.astype(float)  # (resamples, 4)
-            hits[:, label], predicted[:, label], support[:, label], known[:, label] = sums.T
+        sums = [np.empty((len(counts), self._truth.shape[1])) for _ in range(4)]
+        at_once = max(1, _WEIGHTS_AT_ONCE // len(self._truth))
+        # float32, which has all whole numbers up to 16 million, multiplies fastest.
+        counts32 = counts.astype(np.float32)
+        for first in range(0, self._truth.shape[1], at_once):
+            part = np.s_[:, first : first + at_once]
+            truth, decided, known = self._truth[part], self._decided[part], self._known[part]
+            for kind, own in enumerate((truth & decided, decided, truth, known)):
+                sums[kind][part] = counts32 @ own.astype(np.float32)
+        hits, predicted, support, known = sums
         f1 = np.where(known > 0, _ratio(2 * hits, predicted + support, 0), np.nan)
         numbers = {
             "accuracy": _ratio(counts @ self._right, counts @ self._counted),

@@ -94,13 +94,17 @@ def totals_table(judged: Judged, intervals: dict[str, Any]) -> Table:
     report = judged.report
     rows = [
         (NAMES[key], show_number(report[key]), show_interval(intervals.get(key)))
-        for key in NAMES
-        if key in report
+        for key in numbers_of(report)
     ]
     error = expected_calibration_error(judged.labels, judged.targets, judged.outputs)
     if error is not None:
         rows.append(("expected calibration error", show_number(error), "-"))
     return Table(f"{len(judged):,} rows", ("number", "value", "95 % interval"), rows)
+
+
+def numbers_of(report: dict[str, Any]) -> list[str]:
+    """Keys of `NAMES` that a report has, each number once: the loss of scores is their error."""
+    return [key for key in NAMES if key in report and not (key == "loss" and "mse" in report)]
 
 
 def decision_remarks(labels: Labels) -> list[str]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from kerasbert import saving
 from kerasbert.config import FitConfig
 from kerasbert.data.dataset import Dataset
+from kerasbert.data.facts import data_facts
 from kerasbert.history import read_history
 from kerasbert.judged import Judged
 from kerasbert.models.running import running_precision
@@ -59,10 +60,7 @@ def keep_winner(
     directory = place.run(number)
     if not is_run(directory):  # another process held one of its own for the best
         saving.save(directory, runner.train(config), overwrite=True)
-    judged = _judged(saving.load_run(directory, "float32"), config, dataset, shared)
-    if "test" in judged:
-        _add_report(directory, "test", judged["test"].report)
-    write_reports(directory, judged, read_history(directory / HISTORY))
+    _judge(directory, config, dataset, shared)
     shutil.rmtree(place.best, ignore_errors=True)
     directory.rename(place.best)
 
@@ -90,6 +88,14 @@ def _is_kept(place: SweepDirectory, config: FitConfig, refit: bool) -> bool:
     return is_refit == refit and metadata["training"]["settings"] == settings_digest(config)
 
 
+def _judge(directory: Path, config: FitConfig, dataset: Dataset, shared: Shared) -> None:
+    """Write what a trial's run says of the held-out rows, as `fit` does when it has trained."""
+    judged = _judged(saving.load_run(directory, "float32"), config, dataset, shared)
+    if "test" in judged:
+        _add_test(directory, judged["test"].report, dataset)
+    write_reports(directory, judged, read_history(directory / HISTORY))
+
+
 def _judged(run: Run, config: FitConfig, dataset: Dataset, shared: Shared) -> dict[str, Judged]:
     """What a run says of the validation and test examples, found as `fit` finds it."""
     precision = running_precision(config.train.precision, run.config.encoder)
@@ -114,10 +120,11 @@ def _judged(run: Run, config: FitConfig, dataset: Dataset, shared: Shared) -> di
     return judged
 
 
-def _add_report(directory: Path, name: str, report: dict[str, Any]) -> None:
-    """Add a report to those of a saved run."""
+def _add_test(directory: Path, report: dict[str, Any], dataset: Dataset) -> None:
+    """Add the test examples, which trials know nothing of, to what is known of a saved run."""
     metadata = read_json(directory / METADATA)
-    metadata["report"][name] = report
+    metadata["report"]["test"] = report
+    metadata["data"] = data_facts(dataset)
     for file_name, values in {METADATA: metadata, REPORT: metadata["report"]}.items():
         with written_file(directory / file_name) as file:
             file.write(json_text(values))

@@ -101,12 +101,12 @@ def test_few_rows_and_few_kinds_of_them(judged, tmp_path):
     check_page(written(tmp_path, judged))
 
 
-@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_many_labels_are_told_in_tables(task, tmp_path):
-    text = written(tmp_path, random_rows(task, 400, 150))
+@pytest.mark.parametrize(("task", "num_labels"), [("multiclass", 150), ("multilabel", 40)])
+def test_many_labels_are_told_in_tables(task, num_labels, tmp_path):
+    text = written(tmp_path, random_rows(task, 400, num_labels))
     page = check_page(text)
     assert len(text) < 2_000_000
-    assert "label 149" in page.text
+    assert f"label {num_labels - 1}" in page.text
     assert len(page.all("svg")) < 25
 
 
