@@ -1,11 +1,13 @@
 """`report.html`: one file that needs nothing else, for people and for screen readers."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from kerasbert.data.labels import Labels
 from kerasbert.judged import Judged
@@ -106,17 +108,8 @@ def _summary(sections: Sequence[Section]) -> str:
 
 def _learning_chart(history: Sequence[dict[str, Any]]) -> Chart:
     panels = history_panels(history)
-
-    def painted(paint):
-        def with_label(axes) -> None:
-            paint(axes)
-            axes.set_ylabel("")
-            axes.set_xlabel("optimizer steps")
-
-        return with_label
-
     pictures = [
-        draw(f"learning-{name}", f"{title} over the steps.", _titled(title, painted(panels[name])))
+        draw(f"learning-{name}", f"{title} over the steps.", _titled(title, panels[name]))
         for name, title in _PANELS.items()
         if name in panels
     ]
@@ -140,12 +133,19 @@ def _learning_chart(history: Sequence[dict[str, Any]]) -> Chart:
     )
 
 
-def _titled(title: str, paint):
-    def with_title(axes) -> None:
+def _titled(title: str, paint: Callable[[Axes], None]) -> Callable[[Axes], None]:
+    """One panel of a history as a picture of its own."""
+
+    def painted(axes: Axes) -> None:
         paint(axes)
         axes.set_title(title, loc="left")
+        axes.set_xlabel("optimizer steps")
+        axes.set_ylabel("")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        # 0.01 rather than 1 below a power of ten, which is no plain text.
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
 
-    return with_title
+    return painted
 
 
 def _facts(metadata: dict[str, Any]) -> list[tuple[str, str]]:

@@ -57,6 +57,7 @@ def test_a_page_of_every_task(task, tmp_path):
                 "The least sure answers"} < about  # fmt: skip
     assert "python -m kerasbert.fit" in page.text
     assert "Try <less>." in page.text
+    assert "mathdefault" not in page.text
 
 
 def test_numbers_stand_with_their_intervals(tmp_path):
