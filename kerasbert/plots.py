@@ -1,7 +1,8 @@
 """A run's history, and a search for the learning rate, as pictures."""
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,30 +41,15 @@ def draw_history(rows: Rows, path: str | Path) -> Figure:
     Returns:
         The figure, as written; a notebook shows it.
     """
-    steps = [row for row in rows if row["kind"] == "step"]
     epochs = [row for row in rows if row["kind"] == "epoch"]
-    wanted = {
-        "loss": _loss_axes,
-        "learning_rate": _rate_axes,
-        "gradient_norm": _norm_axes,
-        "score": _score_axes,
-    }
-    drawn = [
-        draw
-        for key, draw in wanted.items()
-        if any(
-            row.get(name) is not None
-            for row in rows
-            for name in (_SCORES if key == "score" else (key,))
-        )
-    ]
-    heights = [2 if draw in (_loss_axes, _score_axes) else 1.3 for draw in drawn]
+    drawn = history_panels(rows)
+    heights = [2 if name in ("loss", "score") else 1.3 for name in drawn]
     figure = Figure(figsize=(8, 1.3 * sum(heights) + 0.5), dpi=120, layout="constrained")
     panels = figure.subplots(
         len(drawn), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
     )[:, 0]
-    for axes, draw in zip(panels, drawn, strict=True):
-        draw(axes, steps, epochs)
+    for axes, draw in zip(panels, drawn.values(), strict=True):
+        draw(axes)
         dress(axes)
         if len(epochs) <= _MOST_EPOCH_LINES:
             for row in epochs[:-1]:
@@ -79,6 +65,31 @@ def draw_history(rows: Rows, path: str | Path) -> Figure:
     panels[-1].set_xlim(min(row["step"] for row in rows) - margin, last + margin)
     write(figure, path)
     return figure
+
+
+def history_panels(rows: Rows) -> dict[str, Callable[[Axes], None]]:
+    """What there is to draw of a history: by name, what draws it on axes over the steps.
+
+    Args:
+        rows: the history, steps and epochs, as dicts.
+    """
+    steps = [row for row in rows if row["kind"] == "step"]
+    epochs = [row for row in rows if row["kind"] == "epoch"]
+    wanted = {
+        "loss": _loss_axes,
+        "learning_rate": _rate_axes,
+        "gradient_norm": _norm_axes,
+        "score": _score_axes,
+    }
+    return {
+        key: functools.partial(draw, steps=steps, epochs=epochs)
+        for key, draw in wanted.items()
+        if any(
+            row.get(name) is not None
+            for row in rows
+            for name in (_SCORES if key == "score" else (key,))
+        )
+    }
 
 
 def draw_range_test(

@@ -20,6 +20,8 @@ METADATA = "metadata.json"
 REPORT = "report.json"
 HISTORY = "history.csv"
 CURVES = "history.png"
+PAGE = "report.html"
+CARD = "MODEL_CARD.md"
 
 _METADATA_KINDS = {
     "sha256": dict,

@@ -208,6 +208,9 @@ def _read_configs(directory: Path) -> tuple[ModelConfig, PretrainedConfig]:
 
 
 def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
+    # Only here, since a service that loads a run draws nothing.
+    from kerasbert.reporting.writing import write_reports
+
     # A model of the same layers that was never compiled: the optimizer's state, twice the size of
     # the weights, has no use here.
     keras.Model(run.model.inputs, run.model.outputs).save_weights(directory / files.WEIGHTS)
@@ -241,7 +244,6 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
         "training": run.training,
     }
     if run.history:
-        # Only here, since a service that loads a run draws nothing.
         from kerasbert.plots import draw_history
 
         write_history(directory / files.HISTORY, run.history)
@@ -254,6 +256,7 @@ def _write(directory: Path, run: Run, probe: np.ndarray) -> None:
         files.METADATA: metadata,
     }.items():
         (directory / name).write_text(files.json_text(values), encoding="utf-8")
+    write_reports(directory, run.judged, run.history)
 
 
 def _check_sha256(directory: Path, expected: dict[str, str]) -> None:

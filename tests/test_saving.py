@@ -77,6 +77,7 @@ def sign(directory: Path):
 
 def test_the_directory_holds_what_it_says(saved_once):
     assert sorted(path.name for path in saved_once.iterdir()) == [
+        "MODEL_CARD.md",
         "config.json",
         "encoder_config.json",
         "labels.json",

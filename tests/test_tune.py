@@ -29,6 +29,7 @@ from kerasbert.search.place import SweepDirectory
 from kerasbert.training.features import FeatureCache
 from kerasbert.training.fitting import fit_classifier
 from tests.conftest import comments, write_csv
+from tests.reporting.reading import check_page
 
 TEXTS = [("you are nice kind one", "civil"), ("you are rude two", "rude"), ("fool three", "rude")]
 
@@ -57,7 +58,7 @@ def watch(patches):
         return counts
 
     note(running, "fit_classifier", lambda config, dataset: (dataset.test, alive()))
-    note(winner, "build_report", lambda labels, targets, outputs: len(outputs))
+    note(winner, "Judged", lambda labels, examples, outputs: len(outputs))
     note(examples, "open_table", lambda path, encoding: str(path))
     note(Tokenizer, "__call__", lambda tokenizer, texts, pairs: len(texts))
     note(FeatureCache, "_encode", lambda cache, tokens, texts, keys, progress: list(keys))
@@ -124,6 +125,11 @@ def test_what_there_is_at_the_end(frozen):
     report = read_json(directory / "best" / "report.json")
     assert report["validation"]["macro_f1"] == float(best["val_macro_f1"])
     assert report["test"]["count"] == 3
+    page = check_page((directory / "best" / "report.html").read_text())
+    assert [title for level, title in page.headings if level == 2][:2] == ["Test", "Validation"]
+    card = (directory / "best" / "MODEL_CARD.md").read_text()
+    data = read_json(directory / "best" / "metadata.json")["data"]
+    assert all(data[part]["sha256"] in card for part in ("train", "validation", "test"))
     classifier = kerasbert.load(directory / "best")
     assert classifier.run.report == report
     assert classifier.predict_proba(["you are nice"]).shape == (1, 2)
@@ -139,9 +145,9 @@ def test_what_trials_of_a_frozen_base_share(frozen, files):
     done = frozen[1]
     assert done["open_table"] == [files.train, files.test]
     assert len(done["fit_classifier"]) == 3
-    # The training and the validation examples once, and last, for the winner, the test's.
+    # The training and the validation examples once, and the latter again for the winner's page.
     assert done["__call__"][:2] == [32, 8]
-    assert done["__call__"].count(32) == done["__call__"].count(8) == 1
+    assert [done["__call__"].count(rows) for rows in (32, 8)] == [1, 2]
     encoded = [key for keys in done["_encode"] for key in keys]
     assert [len(keys) for keys in done["_encode"]] == [32, 8, 3]
     assert len(set(encoded)) == 43
@@ -151,7 +157,7 @@ def test_what_trials_of_a_frozen_base_share(frozen, files):
 def test_test_examples_are_looked_at_once(sweep, request):
     done = request.getfixturevalue(sweep)[1]
     assert [test for test, _ in done["fit_classifier"]] == [None] * 3
-    assert done["build_report"] == [3]
+    assert done["Judged"] == [8, 3]
 
 
 def test_pretrained_weights_are_read_once(opened, toy_base):

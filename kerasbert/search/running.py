@@ -140,6 +140,8 @@ class TrialRunner:
         score = metrics.get(self.objective.removeprefix("val_"))
         others = [trial for trial in self._place.trials() if trial.score is not None]
         if score is not None and all(self._is_better(score, trial.score) for trial in others):
+            # Without what it said of the rows: pages are drawn for the winner alone.
+            run = dataclasses.replace(run, judged={})
             saving.save(self._place.run(number), run, overwrite=True)
             self._place.remove_runs(trial.number for trial in others)
         if unfinished is not None:

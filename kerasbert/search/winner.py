@@ -10,11 +10,14 @@ from rich.console import Console
 from kerasbert import saving
 from kerasbert.config import FitConfig
 from kerasbert.data.dataset import Dataset
-from kerasbert.metrics import build_report
+from kerasbert.data.facts import data_facts
+from kerasbert.history import read_history
+from kerasbert.judged import Judged
 from kerasbert.models.running import running_precision
 from kerasbert.output_files import written_file
+from kerasbert.reporting.writing import write_reports
 from kerasbert.run import Run
-from kerasbert.run_directory import METADATA, REPORT, is_run, json_text, read_json
+from kerasbert.run_directory import HISTORY, METADATA, REPORT, is_run, json_text, read_json
 from kerasbert.search.place import SweepDirectory
 from kerasbert.search.running import TrialRunner
 from kerasbert.training.console import say
@@ -57,21 +60,22 @@ def keep_winner(
     directory = place.run(number)
     if not is_run(directory):  # another process held one of its own for the best
         saving.save(directory, runner.train(config), overwrite=True)
-    if dataset.test is not None:
-        test = _test_report(saving.load_run(directory, "float32"), config, dataset, shared)
-        _add_report(directory, "test", test)
+    _judge(directory, config, dataset, shared)
     shutil.rmtree(place.best, ignore_errors=True)
     directory.rename(place.best)
 
 
 def _without_validation(run: Run) -> Run:
     """A run without the numbers on rows that it was said to be validated on, and learned from."""
-    report = {name: part for name, part in run.report.items() if name != "validation"}
+    report, judged = (
+        {name: part for name, part in parts.items() if name != "validation"}
+        for parts in (run.report, run.judged)
+    )
     history = [
         {name: None if name.startswith("val_") else value for name, value in row.items()}
         for row in run.history
     ]
-    return dataclasses.replace(run, report=report, history=history)
+    return dataclasses.replace(run, report=report, history=history, judged=judged)
 
 
 def _is_kept(place: SweepDirectory, config: FitConfig, refit: bool) -> bool:
@@ -84,29 +88,43 @@ def _is_kept(place: SweepDirectory, config: FitConfig, refit: bool) -> bool:
     return is_refit == refit and metadata["training"]["settings"] == settings_digest(config)
 
 
-def _test_report(run: Run, config: FitConfig, dataset: Dataset, shared: Shared) -> dict[str, Any]:
-    """The report on the test examples, computed as `fit` does when it has trained."""
+def _judge(directory: Path, config: FitConfig, dataset: Dataset, shared: Shared) -> None:
+    """Write what a trial's run says of the held-out rows, as `fit` does when it has trained."""
+    judged = _judged(saving.load_run(directory, "float32"), config, dataset, shared)
+    if "test" in judged:
+        _add_test(directory, judged["test"].report, dataset)
+    write_reports(directory, judged, read_history(directory / HISTORY))
+
+
+def _judged(run: Run, config: FitConfig, dataset: Dataset, shared: Shared) -> dict[str, Judged]:
+    """What a run says of the validation and test examples, found as `fit` finds it."""
     precision = running_precision(config.train.precision, run.config.encoder)
-    tokens = run.tokenizer(dataset.test.texts, dataset.test.pairs)
-    part = trained_part(
-        run.model,
-        run.config,
-        config.train,
-        precision,
-        tokens,
-        Console(quiet=True),
-        shared=shared,
-        num_epochs=1,
-    )
-    outputs = part.outputs(tokens)
-    part.close()
-    return build_report(run.labels, run.labels.encode(dataset.test), outputs)
+    parts = {"validation": dataset.validation, "test": dataset.test}
+    judged = {}
+    for name, examples in parts.items():
+        if examples is None:
+            continue
+        tokens = run.tokenizer(examples.texts, examples.pairs)
+        part = trained_part(
+            run.model,
+            run.config,
+            config.train,
+            precision,
+            tokens,
+            Console(quiet=True),
+            shared=shared,
+            num_epochs=1,
+        )
+        judged[name] = Judged(run.labels, examples, part.outputs(tokens))
+        part.close()
+    return judged
 
 
-def _add_report(directory: Path, name: str, report: dict[str, Any]) -> None:
-    """Add a report to those of a saved run."""
+def _add_test(directory: Path, report: dict[str, Any], dataset: Dataset) -> None:
+    """Add the test examples, which trials know nothing of, to what is known of a saved run."""
     metadata = read_json(directory / METADATA)
-    metadata["report"][name] = report
+    metadata["report"]["test"] = report
+    metadata["data"] = data_facts(dataset)
     for file_name, values in {METADATA: metadata, REPORT: metadata["report"]}.items():
         with written_file(directory / file_name) as file:
             file.write(json_text(values))

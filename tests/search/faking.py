@@ -10,7 +10,7 @@ from kerasbert import saving
 from kerasbert.config_search import Ranges, SearchConfig
 from kerasbert.data.dataset import read_dataset
 from kerasbert.run_directory import CONFIG, METADATA, REPORT, WEIGHTS
-from kerasbert.search import sweeping
+from kerasbert.search import sweeping, winner
 from kerasbert.search.running import TrialRunner
 from kerasbert.search.sweeping import sweep
 from kerasbert.training.unfinished import settings_digest
@@ -32,6 +32,7 @@ class FakeRun:
     report: dict
     training: dict
     history: list = dataclasses.field(default_factory=list)
+    judged: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -76,6 +77,7 @@ def fakes(monkeypatch):
     monkeypatch.setattr(TrialRunner, "train", lambda *args, **options: made.train(*args, **options))
     monkeypatch.setattr(saving, "save", lambda *args, **options: made.save(*args, **options))
     monkeypatch.setattr(sweeping, "draw_sweep", lambda *args, **options: None)
+    monkeypatch.setattr(winner, "_judge", lambda *args: None)
     monkeypatch.setattr(sweeping, "check_space", lambda *args: None)
     return made
 
