@@ -13,10 +13,12 @@ from kerasbert.config_decide import DecisionConfig
 from kerasbert.config_json import read_config
 from kerasbert.data.labels import Labels
 from kerasbert.deciding.choosing import check_decision, choose_decision
-from kerasbert.deciding.rows import read_rows, validation_rows
+from kerasbert.deciding.rows import held_out_rows, read_rows
 from kerasbert.deciding.table import decision_lines, decision_table
+from kerasbert.errors import InputError
 from kerasbert.judged import Judged
 from kerasbert.output_files import written_file
+from kerasbert.reporting.writing import renew_reports
 from kerasbert.run_directory import LABELS, check_run, json_text, read_metadata
 
 
@@ -51,19 +53,24 @@ def main(args: list[str]) -> None:
     """Choose as `args` say, print what changes, and write it."""
     config = _cli.parse(DecideConfig, "decide", args)
     run = check_run(config.run)
-    labels = read_config(Labels, run / LABELS)
-    metadata = read_metadata(run)
-    if config.data is None:
-        examples = validation_rows(metadata)
-    else:
+    labels, metadata = read_config(Labels, run / LABELS), read_metadata(run)
+    known = held_out_rows(labels, metadata)
+    if config.data is not None:
         examples = read_rows(config.data, labels, metadata, config.encoding)
+    elif "validation" in known:
+        examples = known["validation"]
+    else:
+        raise InputError(
+            "The rows that the run was validated on cannot be had again: its files are gone or "
+            "changed, or --folds held them out. Name held-out rows with --data FILE."
+        )
     check_decision(labels, labels.encode(examples), config.decision)
 
     _runtime.quiet()
     from kerasbert.inference import load
 
-    raw = load(run, config.precision).raw_outputs(examples.texts, examples.pairs)
-    before = Judged(labels, examples, raw)
+    classifier = load(run, config.precision)
+    before = Judged(labels, examples, classifier.raw_outputs(examples.texts, examples.pairs))
     after = before.decided_by(choose_decision(before, config.decision))
 
     Console().print(decision_table(before, after), highlight=False)
@@ -73,7 +80,18 @@ def main(args: list[str]) -> None:
         return
     with written_file(run / LABELS) as file:
         file.write(json_text(dataclasses.asdict(after.labels)))
-    print(f"wrote {run / LABELS}")
+    judged = {}
+    for name, part in known.items():
+        is_done = part is examples
+        raw = before.raw if is_done else classifier.raw_outputs(part.texts, part.pairs)
+        judged[name] = Judged(after.labels, part, raw)
+    renew_reports(run, judged)
+    print(f"wrote {run / LABELS}, and the reports anew")
+    if left := [name for name in metadata["report"] if name not in known]:
+        print(
+            f"The rows of {' and '.join(left)} cannot be had again: in the reports they are as "
+            "they were decided before."
+        )
 
 
 if __name__ == "__main__":

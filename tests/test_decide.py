@@ -67,7 +67,7 @@ def test_thresholds_are_changed_without_training(command, run, trained):
     assert (code, err) == (0, "")
     assert "as decided before -> now" in out
     assert "chosen on 60 rows of" in out
-    assert out.endswith(f"wrote {run / LABELS}\n")
+    assert out.endswith(f"wrote {run / LABELS}, and the reports anew\n")
     assert (run / "model.weights.h5").stat().st_mtime_ns == weights
     labels = labels_of(run)
     assert labels["chosen"]["decide"] == "f2"
@@ -112,6 +112,28 @@ def test_without_a_file_it_is_the_rows_of_the_validation(command, run):
     assert code == 0
     assert f"train.csv, {rows_of_validation['rows']} rows" in " ".join(out.split())
     assert labels_of(run)["chosen"] is None
+
+
+def test_reports_follow_the_decision_and_words_of_a_person_stay(command, run):
+    card = run / "MODEL_CARD.md"
+    todo = next(
+        line for line in card.read_text(encoding="utf-8").splitlines() if line.startswith("- TODO")
+    )
+    card.write_text(
+        card.read_text(encoding="utf-8").replace(todo, "For a forum, beside a moderator."),
+        encoding="utf-8",
+    )
+    before = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    command(decide, run, "--decide", "f2")
+    labels = kerasbert.load(run).run.labels
+    after = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    assert after != before
+    assert json.loads((run / "metadata.json").read_text(encoding="utf-8"))["report"] == after
+    written = card.read_text(encoding="utf-8")
+    assert "For a forum, beside a moderator." in written
+    assert f"{labels.thresholds[0]:.3f}" in written
+    assert f"{after['validation']['macro_f1']:.3f}" in written
+    assert f"{labels.thresholds[0]:.3f}" in (run / "report.html").read_text(encoding="utf-8")
 
 
 def test_fit_decides_as_decide_does(command, run, tmp_path, eager):
@@ -166,7 +188,7 @@ def test_rows_that_changed_since_are_not_taken_for_the_validation(command, run, 
     (run / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
     check_refused(
         command(decide, run, "--decide", "f1"),
-        "cannot be read again: its files give others now. Name held-out rows with --data FILE.",
+        "cannot be had again: its files are gone or changed, or --folds held them out.",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kerasbert.config import FitConfig
 from kerasbert.config_json import from_dict
-from kerasbert.data.dataset import read_dataset
+from kerasbert.data.dataset import read_dataset, read_test_file
 from kerasbert.data.examples import Examples, read_examples
 from kerasbert.data.facts import rows_sha256
 from kerasbert.data.labels import Labels
@@ -14,31 +14,38 @@ from kerasbert.errors import InputError
 from kerasbert.run_directory import sha256_of
 
 
-def validation_rows(metadata: dict[str, Any]) -> Examples:
-    """Read the rows that a run was validated on, and held out of its training, once more.
+def held_out_rows(labels: Labels, metadata: dict[str, Any]) -> dict[str, Examples]:
+    """Read the rows that a run was validated and tested on once more.
 
     Args:
+        labels: the run's.
         metadata: the run's, as `kerasbert.run_directory.read_metadata` gives it.
 
-    Raises:
-        InputError: they cannot be had again: the files are gone or changed, or the rows were held
-            out by `--folds`, or by nobody.
+    Returns:
+        `validation` and `test`, as far as they can be had again and are the same rows. They are not
+        where files are gone or changed, or where rows were held out by `--folds`, or by nobody.
     """
-    facts = metadata.get("data", {}).get("validation")
-    fit = from_dict(FitConfig, metadata["fit"])
-    try:
-        if facts is None:
-            raise InputError("it does not say which they were")
-        # The test file is not needed, and may be gone.
-        examples = read_dataset(dataclasses.replace(fit.data, test=None), fit.train.seed).validation
-        if rows_sha256(examples) != facts["rows_sha256"] or _is_changed(examples, facts):
-            raise InputError("its files give others now")
-    except (InputError, OSError) as error:
-        raise InputError(
-            f"The rows that the run was validated on cannot be read again: "
-            f"{str(error).rstrip('.')}. Name held-out rows with --data FILE."
-        ) from None
-    return examples
+    fit, parts = from_dict(FitConfig, metadata["fit"]), {}
+    for name, facts in metadata.get("data", {}).items():
+        if name == "train":
+            continue
+        try:
+            examples = _read(name, fit, labels)
+        except (InputError, OSError):
+            continue
+        if examples is not None and _is_same(examples, facts):
+            parts[name] = examples
+    return parts
+
+
+def _read(name: str, fit: FitConfig, labels: Labels) -> Examples | None:
+    data = fit.data
+    path = getattr(data, name)
+    if path is not None:
+        return read_test_file(dataclasses.replace(data, test=path), labels)
+    if data.drop_duplicates == "none":
+        data = dataclasses.replace(data, test=None)  # plays no part, and may be gone
+    return read_dataset(data, fit.train.seed).validation
 
 
 def read_rows(
@@ -66,8 +73,8 @@ def read_rows(
     return examples
 
 
-def _is_changed(examples: Examples, facts: dict[str, Any]) -> bool:
+def _is_same(examples: Examples, facts: dict[str, Any]) -> bool:
     path = Path(examples.source)
-    return facts["sha256"] is not None and (
-        not path.is_file() or sha256_of(path) != facts["sha256"]
-    )
+    if facts["sha256"] is not None and (not path.is_file() or sha256_of(path) != facts["sha256"]):
+        return False
+    return rows_sha256(examples) == facts["rows_sha256"]

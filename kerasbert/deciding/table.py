@@ -1,6 +1,7 @@
 """A decision and what it changes, as a table and sentences."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich import box
 from rich.table import Table
@@ -19,7 +20,8 @@ def decision_table(before: Judged, after: Judged) -> Table:
         before: held-out rows, decided as they were.
         after: the same, decided anew.
     """
-    title = Text(f"{before.examples.source}, {len(before):,} rows: as decided before -> now")
+    name = Path(before.examples.source).name
+    title = Text(f"{name}, {len(before):,} rows: as decided before -> now")
     # Narrow enough for 80 characters.
     table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     table.add_column("label", overflow="fold")

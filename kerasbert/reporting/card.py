@@ -4,7 +4,7 @@ The headings are those of model cards (Mitchell et al., 2019, https://arxiv.org/
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,25 +42,40 @@ _MOST_COUNTS = 12
 def write_card(directory: str | Path) -> None:
     """Write the card of a saved run from its files, in the place of one that is there.
 
-    Call it again when thresholds, calibration or numbers have changed; what a person wrote into
-    the card before goes.
+    Call it again when thresholds, calibration or numbers have changed. What stands under the
+    headings that are for a person stays.
 
     Args:
         directory: with `metadata.json` and `labels.json`.
     """
     directory = Path(directory)
     labels = from_dict(Labels, read_json(directory / LABELS))
-    with written_file(directory / CARD) as file:
-        file.write(render_card(labels, read_json(directory / METADATA)))
+    path = directory / CARD
+    before = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    with written_file(path) as file:
+        file.write(render_card(labels, read_json(directory / METADATA), _written_by_hand(before)))
 
 
-def render_card(labels: Labels, metadata: dict[str, Any]) -> str:
+def _written_by_hand(card: str) -> dict[str, list[str]]:
+    """The lines below those headings of a card that are for a person."""
+    sections = (part.partition("\n") for part in re.split(r"^## ", card, flags=re.MULTILINE)[1:])
+    return {
+        heading.strip(): body.strip().splitlines()
+        for heading, _, body in sections
+        if heading.strip() in _FOR_A_PERSON
+    }
+
+
+def render_card(
+    labels: Labels, metadata: dict[str, Any], by_hand: Mapping[str, Sequence[str]] | None = None
+) -> str:
     """The card as Markdown.
 
     Args:
         labels: of the run, which say how it decides.
         metadata: as `metadata.json` has it; of its `report` every data set is shown, with the
             `intervals` that are there beside it.
+        by_hand: what a person has written, by heading.
     """
     sections = {
         "Model": _model(labels, metadata),
@@ -84,7 +99,7 @@ def render_card(labels: Labels, metadata: dict[str, Any]) -> str:
         "What is known was filled in by kerasbert. Lines that begin with `TODO (a person)` are "
         "left for one.",
     ]
-    for heading, body in sections.items():
+    for heading, body in (sections | dict(by_hand or {})).items():
         lines += ["", f"## {heading}", "", *body]
     return "\n".join(lines) + "\n"
 

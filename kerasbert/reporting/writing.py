@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from kerasbert.errors import InputWarning
+from kerasbert.history import read_history
 from kerasbert.judged import Judged
 from kerasbert.output_files import written_file
 from kerasbert.reporting.card import write_card
 from kerasbert.reporting.intervals import find_intervals
 from kerasbert.reporting.page import write_page
-from kerasbert.run_directory import METADATA, PAGE, json_text, read_json
+from kerasbert.run_directory import HISTORY, METADATA, PAGE, REPORT, json_text, read_json
 
 
 def write_reports(
@@ -30,11 +31,30 @@ def write_reports(
     directory = Path(directory)
     if judged:
         metadata = read_json(directory / METADATA)
-        metadata["intervals"] = {name: find_intervals(rows) for name, rows in judged.items()}
+        metadata.setdefault("intervals", {}).update(
+            {name: find_intervals(rows) for name, rows in judged.items()}
+        )
         with written_file(directory / METADATA) as file:
             file.write(json_text(metadata))
         _try_page(directory / PAGE, judged, metadata, history)
     write_card(directory)
+
+
+def renew_reports(directory: str | Path, judged: dict[str, Judged]) -> None:
+    """Write all numbers of a saved run anew, after its decision has changed.
+
+    Args:
+        directory: the run's, with the new `labels.json`.
+        judged: held-out rows by data set, decided anew; numbers of others stay as they are.
+    """
+    directory = Path(directory)
+    metadata = read_json(directory / METADATA)
+    metadata["report"] |= {name: part.report for name, part in judged.items()}
+    for name, values in {METADATA: metadata, REPORT: metadata["report"]}.items():
+        with written_file(directory / name) as file:
+            file.write(json_text(values))
+    history = read_history(directory / HISTORY) if (directory / HISTORY).is_file() else ()
+    write_reports(directory, judged, history)
 
 
 def _try_page(path: Path, judged: dict, metadata: dict, history: Sequence) -> None:
