@@ -43,10 +43,10 @@ def intervals_of(numbers: Numbers, names: tuple[str, ...]) -> dict[str, Any]:
 
 def interval_table(report: dict[str, Any], intervals: dict[str, Any], title: str) -> Table | Group:
     """The report with its intervals, for `rich` to print."""
-    texts = report | _as_texts(report, intervals, " ")
+    # In a cell the interval is below its number, so that there is room for three in 80 characters.
+    texts = report | _as_texts(report, intervals, "\n" if "mse" in report else " ")
     if "labels" in report:
         pairs = zip(report["labels"], intervals["labels"], strict=True)
-        # Below the number, so that three columns of them stand beside each other in 80 characters.
         texts["labels"] = [own | _as_texts(own, ends, "\n") for own, ends in pairs]
     title = f"{title}, with 95 % intervals of {intervals['resamples']:,} resamples"
     return report_table(

@@ -142,6 +142,8 @@ def _titled(title: str, paint: Callable[[Axes], None]) -> Callable[[Axes], None]
         axes.set_xlabel("optimizer steps")
         axes.set_ylabel("")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if axes.get_legend() and title == _PANELS["loss"]:  # three names are too wide for one row
+            axes.legend(edgecolor="none", framealpha=0.8, loc="upper right", ncols=2)
         # 0.01 rather than 1 below a power of ten, which is no plain text.
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
 

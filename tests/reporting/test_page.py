@@ -15,7 +15,7 @@ from tests.reporting.making import binary, multiclass, multilabel, random_rows, 
 from tests.reporting.reading import check_page
 from tests.test_plots import history
 
-HOSTILE = ("</script><b>", "$x$ & [red]", "\\frac{1}{\x00\x1b[31m", "名前" * 40)
+HOSTILE = ("</script><b> | c", "$\\frac{$ & [red]", "\\frac{1}{\x00\x1b[31m", "名前" * 40)
 
 
 def metadata(task="binary", **more):
@@ -75,10 +75,12 @@ def test_names_and_texts_are_words_and_nothing_else(task, tmp_path):
         f"<img src=x onerror=alert(1)> {number} \x07\ud800 & {{{{ 1 }}}}" for number in range(40)
     ]
     judged = random_rows(task, 40, len(names), names=names, texts=texts)
-    page = check_page(written(tmp_path, judged, slices={"<i>": slice_by(judged, texts)}))
+    text = written(tmp_path, judged, slices={"<i>": slice_by(judged, texts)})
+    page = check_page(text)
     assert "<img src=x onerror=alert(1)>" in page.text
     assert "</script><b>" in page.text
     assert "\x07" not in page.text
+    assert "$\\frac{$ &amp; [red]</text>" in text
 
 
 @pytest.mark.parametrize(
