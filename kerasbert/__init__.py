@@ -15,6 +15,7 @@ _HOMES = {
     "TrainConfig": "config_train",
     "OptimizerConfig": "config_train",
     "ObjectiveConfig": "config_train",
+    "DecisionConfig": "config_decide",
     "RecordConfig": "config_train",
     "FitConfig": "config",
     "Dataset": "data.dataset",
@@ -33,6 +34,7 @@ _HOMES = {
     "save_base": "saving",
     "rebuild": "saving",
     "Classifier": "inference",
+    "Explanation": "explaining.explanation",
     "load": "inference",
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import kerasbert
-from kerasbert import decide, evaluate, fit, predict
+from kerasbert import decide, evaluate, fit, predict, tune
 from kerasbert.deciding import choosing
 from kerasbert.run_directory import LABELS
 from tests.conftest import check_refused, comments, write_csv
@@ -151,6 +151,42 @@ def test_fit_decides_as_decide_does(command, run, tmp_path, eager):
         assert found["chosen"][key] == expected["chosen"][key]
     report = json.loads((tmp_path / "again" / "report.json").read_text(encoding="utf-8"))
     assert report["validation"] != metadata["report"]["validation"]
+
+
+def test_a_sweep_compares_as_trained_and_a_refit_decides_as_the_trial(trained, toy_base, tmp_path):
+    asked = [
+        "--train", str(trained / "train.csv"), "--test", str(trained / "held_out.csv"),
+        "--label-columns", "rude", "kind", "--base", str(toy_base()), "--max-length", "32",
+        "--epochs", "2", "--freeze-base", "--learning-rate", "1e-2", "1e-3", "3e-3",
+        "--trials", "1", "--decide", "f2", "--output", str(tmp_path / "sweep"),
+        "--cache-dir", str(tmp_path / "cache"),
+    ]  # fmt: skip
+    tune.main(asked)
+    best, score = tmp_path / "sweep" / "best", read_trial_score(tmp_path / "sweep")
+    report = json.loads((best / "report.json").read_text(encoding="utf-8"))
+    assert score != report["validation"]["macro_f1"]
+    chosen = labels_of(best)
+    assert chosen["chosen"]["decide"] == "f2"
+    assert score == pytest.approx(chosen["chosen"]["macro_f1"][0])
+    tune.main([*asked, "--resume", "--refit"])
+    assert labels_of(best) == chosen
+    refitted = json.loads((best / "report.json").read_text(encoding="utf-8"))
+    assert list(refitted) == ["test"]
+    # It has learned from the validation rows, which therefore choose nothing any more.
+    metadata = json.loads((best / "metadata.json").read_text(encoding="utf-8"))
+    assert list(metadata["data"]) == ["train", "test"]
+    found = kerasbert.load(best, "float32").outputs(
+        [text for text, _, _ in rows(60, start=1)], None
+    )
+    recalls = [label["recall"] for label in refitted["test"]["labels"]]
+    truth = np.array([[rude, kind] for _, rude, kind in rows(60, start=1)])
+    decided = found >= chosen["thresholds"]
+    assert recalls == pytest.approx([decided[truth[:, k] == 1, k].mean() for k in (0, 1)])
+
+
+def read_trial_score(directory):
+    with open(directory / "trials.csv", newline="", encoding="utf-8") as file:
+        return float(next(csv.DictReader(file))["val_macro_f1"])
 
 
 def test_asked_for_nothing_it_is_as_it_was_trained(command, run):

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from kerasbert import _cli
+from kerasbert.check import CheckConfig
 from kerasbert.config import FitConfig
 from kerasbert.data.dataset import SAMPLE
+from kerasbert.decide import DecideConfig
 from kerasbert.tune import TuneConfig
 from tests.conftest import write_csv
 
@@ -97,6 +99,7 @@ def test_python(place):
     assert all(printed)
 
 
+CONFIGS = {"fit": FitConfig, "check": CheckConfig, "decide": DecideConfig}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("experiments/**/*.md")]
 
 
@@ -117,8 +120,8 @@ def test_every_experiment_is_a_script_or_a_command_that_is_understood():
                 assert (ROOT / words[1]).is_file()
                 continue
             assert words[:2] == ["python", "-m"]
-            assert words[2] in ("kerasbert.fit", "kerasbert.tune")
-            rest = words[3:]
-            if words[2] == "kerasbert.tune":
+            command, rest = words[2].removeprefix("kerasbert."), words[3:]
+            if command == "tune":
                 _, rest = _cli.parse_known(TuneConfig, "tune", rest)
-            _cli.parse(FitConfig, "fit", rest)
+                command = "fit"
+            _cli.parse(CONFIGS[command], command, rest)

@@ -12,6 +12,7 @@ from kerasbert import saving
 from kerasbert.config import DataConfig, FitConfig
 from kerasbert.config_train import MONITORS
 from kerasbert.data.dataset import Dataset, read_dataset
+from kerasbert.deciding.choosing import undecided
 from kerasbert.errors import InputError, TrainingError
 from kerasbert.run import Run
 from kerasbert.search.place import SweepDirectory, seconds_since
@@ -134,6 +135,10 @@ class TrialRunner:
             config = dataclasses.replace(config, resume=True)
         run = self.train(config, unfinished=unfinished)
         report = run.report["validation"]
+        if not config.decision.is_default:
+            # Compared as it was trained, and not by what was then fitted to these very rows.
+            judged = run.judged["validation"]
+            report = judged.decided_by(undecided(judged.labels)).report
         metrics = {name: value for name, value in report.items() if name not in _NO_METRICS}
         if config.train.patience is not None:
             metrics["best_epoch"] = run.training["best_epoch"]

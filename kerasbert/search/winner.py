@@ -9,15 +9,25 @@ from rich.console import Console
 
 from kerasbert import saving
 from kerasbert.config import FitConfig
+from kerasbert.config_json import read_config
 from kerasbert.data.dataset import Dataset
 from kerasbert.data.facts import data_facts
+from kerasbert.data.labels import Labels
 from kerasbert.history import read_history
 from kerasbert.judged import Judged
 from kerasbert.models.running import running_precision
 from kerasbert.output_files import written_file
 from kerasbert.reporting.writing import write_reports
 from kerasbert.run import Run
-from kerasbert.run_directory import HISTORY, METADATA, REPORT, is_run, json_text, read_json
+from kerasbert.run_directory import (
+    HISTORY,
+    LABELS,
+    METADATA,
+    REPORT,
+    is_run,
+    json_text,
+    read_json,
+)
 from kerasbert.search.place import SweepDirectory
 from kerasbert.search.running import TrialRunner
 from kerasbert.training.console import say
@@ -46,36 +56,46 @@ def keep_winner(
         console: where to show that.
     """
     config = place.config(number)
-    dataset = runner.dataset(config)
+    dataset, directory = runner.dataset(config), place.run(number)
+    refitted, everything = config, dataset
     if refit:
-        config, everything = _on_all_rows(place, config, number, dataset)
-        if _is_kept(place, config, refit):
-            return
+        refitted, everything = _on_all_rows(place, config, number, dataset)
+    if _is_kept(place, refitted, refit):
+        return
+    decides = not config.decision.is_default
+    # Another process may have held one of its own for the best.
+    if not is_run(directory) and (decides or not refit):
+        saving.save(directory, runner.train(config), overwrite=True)
+    if refit:
         say(console, f"training trial {number} once more, on all rows; val_... are of these, too")
-        run = runner.train(config, everything, console=console)
+        run = runner.train(refitted, everything, console=console)
+        if decides:  # which rows that it has learned from cannot
+            run = _decided_by(run, read_config(Labels, directory / LABELS))
         saving.save(place.best, _without_validation(run), overwrite=True)
         return
-    if _is_kept(place, config, refit):
-        return
-    directory = place.run(number)
-    if not is_run(directory):  # another process held one of its own for the best
-        saving.save(directory, runner.train(config), overwrite=True)
     _judge(directory, config, dataset, shared)
     shutil.rmtree(place.best, ignore_errors=True)
     directory.rename(place.best)
 
 
+def _decided_by(run: Run, labels: Labels) -> Run:
+    """A run that decides as another does."""
+    judged = {name: part.decided_by(labels) for name, part in run.judged.items()}
+    report = {name: part.report for name, part in judged.items()}
+    return dataclasses.replace(run, labels=labels, judged=judged, report=report)
+
+
 def _without_validation(run: Run) -> Run:
     """A run without the numbers on rows that it was said to be validated on, and learned from."""
-    report, judged = (
+    report, judged, data = (
         {name: part for name, part in parts.items() if name != "validation"}
-        for parts in (run.report, run.judged)
+        for parts in (run.report, run.judged, run.data)
     )
     history = [
         {name: None if name.startswith("val_") else value for name, value in row.items()}
         for row in run.history
     ]
-    return dataclasses.replace(run, report=report, history=history, judged=judged)
+    return dataclasses.replace(run, report=report, history=history, judged=judged, data=data)
 
 
 def _is_kept(place: SweepDirectory, config: FitConfig, refit: bool) -> bool:

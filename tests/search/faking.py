@@ -33,6 +33,7 @@ class FakeRun:
     training: dict
     history: list = dataclasses.field(default_factory=list)
     judged: dict = dataclasses.field(default_factory=dict)
+    data: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
