@@ -26,7 +26,7 @@ test-full:
 # At the same time, and without processes of its own, each of which would load TensorFlow.
 test-plain:
 	$(PLAIN)/bin/python -m pytest tests/test_portability.py tests/test_inference.py \
-		tests/models/test_checkpoints.py > $(PLAIN)/tests.log 2>&1 \
+		tests/models/test_checkpoints.py tests/explaining/test_backends.py > $(PLAIN)/tests.log 2>&1 \
 		|| { cat $(PLAIN)/tests.log; exit 1; }
 	@tail -n 1 $(PLAIN)/tests.log
 

@@ -119,13 +119,13 @@ def decision_remarks(labels: Labels) -> list[str]:
         ]
     else:
         pairs = zip(labels.names, labels.thresholds, strict=True)
-        values = ", ".join(f"{name} {value:.3g}" for name, value in pairs)
+        values = ", ".join(f"{value:.3g} for “{name}”" for name, value in pairs)
         rule = (
-            "The class is decided for whose probability is the largest multiple of its threshold"
+            "The class is decided for whose probability is the largest multiple of its threshold:"
             if labels.task == "multiclass"
             else "A label is decided for from a probability of"
         )
-        remarks = [f"{rule}: {values}."]
+        remarks = [f"{rule} {values}."]
     if labels.unsure_below is not None:
         remarks.append(
             f"Where no class has a probability of {labels.unsure_below:.3g}, the answer is “don't "

@@ -1,11 +1,13 @@
 import functools
+import json
 
 import keras
 import pytest
 import tensorflow as tf
 
 import kerasbert
-from kerasbert.config import ModelConfig
+from kerasbert.config import DataConfig, FitConfig, ModelConfig
+from kerasbert.config_json import to_json
 from kerasbert.data.labels import Labels
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.models.classifier import build_classifier
@@ -53,7 +55,7 @@ def make_classifier():
         columns = names if task == "multilabel" else ("label",)
         thresholds = (0.5,) * len(names) if task in ("binary", "multilabel") else None
         labels = Labels(task, columns, names, thresholds)
-        fit = {"data": {"text_column": "text", "pair_column": pair_column}}
+        fit = json.loads(to_json(FitConfig(data=DataConfig(pair_column=pair_column), model=config)))
         pad = "<pad>" if family == "roberta" else "[PAD]"
         tokenizer = Tokenizer(make_tokenizer(pad), config.max_length, config.truncation)
         return kerasbert.Classifier(kerasbert.Run(model, config, labels, tokenizer, fit=fit))
