@@ -11,6 +11,7 @@ from kerasbert import _cli, _runtime
 from kerasbert.config import FitConfig
 from kerasbert.data.dataset import Dataset, read_dataset, sample_notice
 from kerasbert.places import SUMMARY, choose_output, unfinished_beside
+from kerasbert.run_directory import PAGE
 from kerasbert.training.trackers import check_trackers
 
 
@@ -58,7 +59,9 @@ def _fit(output: Path, config: FitConfig, dataset: Dataset, started: float) -> N
     _say_how_it_decides(output, run, config)
     if config.data.train is None:
         print(sample_notice(dataset))
-    print(f"saved {output} after {time.perf_counter() - started:.0f} s. Use it:")
+    print(f"saved {output} after {time.perf_counter() - started:.0f} s.")
+    if (output / PAGE).is_file():
+        print(f"How good it is: {output / PAGE}. Use it:")
     pair = " --pair ..." if config.data.pair_column else ""
     print(f'  python -m kerasbert.predict {shlex.quote(str(output))} --text "..."{pair}')
     if where := run.training.get("interrupted"):
