@@ -21,7 +21,8 @@ class DecisionConfig:
     # curve per label, for 1,000 rows or more. auto: isotonic where there are so many.
     calibrate: Annotated[str, one_of(*CALIBRATIONS)] = "none"
 
-    # Of several classes: answer "don't know" where none has this probability, 0 to 1.
+    # Of several classes: answer "don't know" where none has this probability, 0 to 1. Without
+    # --decide.
     unsure_below: float | None = None
 
     def __post_init__(self):

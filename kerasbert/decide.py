@@ -13,21 +13,21 @@ from kerasbert.config_decide import DecisionConfig
 from kerasbert.config_json import read_config
 from kerasbert.data.labels import Labels
 from kerasbert.deciding.choosing import check_decision, choose_decision
-from kerasbert.deciding.rows import held_out_rows, read_rows
-from kerasbert.deciding.table import decision_lines, decision_table
+from kerasbert.deciding.rows import held_out_rows, read_rows, where_they_were
+from kerasbert.deciding.table import decision_lines, decision_table, what_was_chosen
 from kerasbert.errors import InputError
 from kerasbert.judged import Judged
 from kerasbert.output_files import written_file
 from kerasbert.reporting.writing import renew_reports
-from kerasbert.run_directory import LABELS, check_run, json_text, read_metadata
+from kerasbert.run_directory import CARD, LABELS, PAGE, check_run, json_text, read_metadata
 
 
 @dataclasses.dataclass(frozen=True)
 class DecideConfig:
     """Choose anew how a run decides, on held-out rows, and keep it in its labels.json.
 
-    What no flag asks for is as it was when the model was trained: without any, that is a cut-off of
-    0.5 and probabilities as they are.
+    What was chosen before goes: without any flag that leaves a cut-off of 0.5, or the most probable
+    class, and probabilities as the model gives them.
     """
 
     # Directory that `python -m kerasbert.fit` wrote.
@@ -61,8 +61,8 @@ def main(args: list[str]) -> None:
         examples = known["validation"]
     else:
         raise InputError(
-            "The rows that the run was validated on cannot be had again: its files are gone or "
-            "changed, or --folds held them out. Name held-out rows with --data FILE."
+            "The rows that the run was validated on cannot be had again: "
+            f"{where_they_were(metadata)} Name held-out rows with --data FILE."
         )
     check_decision(labels, labels.encode(examples), config.decision)
 
@@ -70,27 +70,30 @@ def main(args: list[str]) -> None:
     from kerasbert.inference import load
 
     classifier = load(run, config.precision)
-    before = Judged(labels, examples, classifier.raw_outputs(examples.texts, examples.pairs))
-    after = before.decided_by(choose_decision(before, config.decision))
-
-    Console().print(decision_table(before, after), highlight=False)
-    for line in decision_lines(after.labels):
+    judged = Judged(labels, examples, classifier.raw_outputs(examples.texts, examples.pairs))
+    decided = choose_decision(judged, config.decision)
+    if decided.chosen is not None:
+        Console().print(decision_table(decided), highlight=False)
+    for line in decision_lines(decided):
         print(line)
+    if labels.chosen is not None:
+        print(f"in the place of: {what_was_chosen(labels)}")
     if config.dry_run:
         return
-    with written_file(run / LABELS) as file:
-        file.write(json_text(dataclasses.asdict(after.labels)))
-    judged = {}
+    # All of it before any of it is written: whoever interrupts leaves the run as it was.
+    parts = {"decision": judged.decided_by(decided)} if config.data is not None else {}
     for name, part in known.items():
         is_done = part is examples
-        raw = before.raw if is_done else classifier.raw_outputs(part.texts, part.pairs)
-        judged[name] = Judged(after.labels, part, raw)
-    renew_reports(run, judged)
-    print(f"wrote {run / LABELS}, and the reports anew")
-    if left := [name for name in metadata["report"] if name not in known]:
+        raw = judged.raw if is_done else classifier.raw_outputs(part.texts, part.pairs)
+        parts[name] = Judged(decided, part, raw)
+    with written_file(run / LABELS) as file:
+        file.write(json_text(dataclasses.asdict(decided)))
+    renew_reports(run, parts)
+    print(f"wrote {run / LABELS}, {CARD} and {PAGE}")
+    if left := [name for name in metadata["report"] if name not in parts]:
         print(
-            f"The rows of {' and '.join(left)} cannot be had again: in the reports they are as "
-            "they were decided before."
+            f"The rows of {' and '.join(left)} cannot be had again: {where_they_were(metadata)} "
+            "Their numbers are of the decision before, and marked so."
         )
 
 

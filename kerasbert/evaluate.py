@@ -1,6 +1,7 @@
 """`python -m kerasbert.evaluate`: a trained classifier against labelled examples."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +14,10 @@ from kerasbert.config_checks import STRINGS, one_of
 from kerasbert.config_json import read_config
 from kerasbert.data.examples import Examples, read_examples
 from kerasbert.data.labels import Labels
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, InputWarning
 from kerasbert.judged import Judged
 from kerasbert.output_files import check_output_file, written_file
-from kerasbert.run_directory import LABELS, check_run, json_text, read_metadata
+from kerasbert.run_directory import LABELS, check_run, json_text, read_metadata, sha256_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +92,8 @@ def _read(config: EvaluateConfig, run: str) -> tuple[Labels, Examples]:
     """A run's labels, and the rows as it reads them."""
     directory = check_run(run)
     labels = read_config(Labels, directory / LABELS)
-    data = read_metadata(directory)["fit"]["data"]
+    metadata = read_metadata(directory)
+    data = metadata["fit"]["data"]
     examples = read_examples(
         config.test,
         text_column=config.text_column or data["text_column"],
@@ -99,6 +101,13 @@ def _read(config: EvaluateConfig, run: str) -> tuple[Labels, Examples]:
         label_columns=tuple(dict.fromkeys([*labels.columns, *config.by])),
         encoding=config.encoding,
     )
+    if sha256_of(Path(config.test)) == metadata.get("data", {}).get("train", {}).get("sha256"):
+        warnings.warn(
+            f"{config.test} is the file that {run} was trained on: these numbers say nothing of "
+            "new rows.",
+            InputWarning,
+            stacklevel=2,
+        )
     labels.encode(examples)  # cells that do not fit are told before anything is loaded
     return labels, examples
 

@@ -20,7 +20,8 @@ def prediction_cells(labels: Labels, outputs: np.ndarray) -> list[list[str]]:
         outputs: probabilities, or scores, of shape (texts, labels).
 
     Returns:
-        The decision (for multilabel the names, with | between them; for regression the score) and
+        The decision (for multilabel the names, with | between them; empty for "don't know"; for
+        regression the score) and
         the probabilities, with six places.
     """
     decisions = labels.decode(outputs)
@@ -28,6 +29,7 @@ def prediction_cells(labels: Labels, outputs: np.ndarray) -> list[list[str]]:
         return [[repr(score)] for score in decisions]
     if labels.task == "multilabel":
         decisions = ["|".join(names) for names in decisions]
+    decisions = ["" if decision is None else decision for decision in decisions]
     return [
         [decision, *(f"{value:.6f}" for value in row)]
         for decision, row in zip(decisions, outputs, strict=True)

@@ -39,7 +39,7 @@ class Task:
 
 def _decide_binary(outputs: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
     # Two softmax columns; the threshold is that of the second label, the positive one.
-    return (outputs[:, 1] >= _threshold_array(thresholds, 2)[1]).astype(np.int32)
+    return _reaches(outputs[:, 1], _threshold_array(thresholds, 2)[1])
 
 
 def _decide_multiclass(outputs: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
@@ -49,11 +49,16 @@ def _decide_multiclass(outputs: np.ndarray, thresholds: Sequence[float] | None) 
 
 
 def _decide_multilabel(outputs: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
-    return (outputs >= _threshold_array(thresholds, outputs.shape[1])).astype(np.int32)
+    return _reaches(outputs, _threshold_array(thresholds, outputs.shape[1]))
 
 
 def _decide_regression(outputs: np.ndarray, thresholds: Sequence[float] | None) -> np.ndarray:
     return outputs[:, 0]
+
+
+def _reaches(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    # A threshold of 1 is never reached, though float32 rounds what is nearly 1 to it.
+    return ((probabilities >= thresholds) & (thresholds < 1)).astype(np.int32)
 
 
 def _threshold_array(thresholds: Sequence[float] | None, num_labels: int) -> np.ndarray:

@@ -65,9 +65,9 @@ def test_thresholds_are_changed_without_training(command, run, trained):
         "--data", trained / "held_out.csv",
     )  # fmt: skip
     assert (code, err) == (0, "")
-    assert "as decided before -> now" in out
+    assert "at 0.5 -> now, cross-fitted" in " ".join(out.split())
     assert "chosen on 60 rows of" in out
-    assert out.endswith(f"wrote {run / LABELS}, and the reports anew\n")
+    assert out.endswith(f"wrote {run / LABELS}, MODEL_CARD.md and report.html\n")
     assert (run / "model.weights.h5").stat().st_mtime_ns == weights
     labels = labels_of(run)
     assert labels["chosen"]["decide"] == "f2"
@@ -110,7 +110,7 @@ def test_without_a_file_it_is_the_rows_of_the_validation(command, run):
     rows_of_validation = json.loads((run / "metadata.json").read_text())["data"]["validation"]
     code, out, _ = command(decide, run, "--decide", "f1", "--dry-run")
     assert code == 0
-    assert f"train.csv, {rows_of_validation['rows']} rows" in " ".join(out.split())
+    assert f"train.csv, {rows_of_validation['rows']} rows:" in " ".join(out.split())
     assert labels_of(run)["chosen"] is None
 
 
@@ -134,6 +134,29 @@ def test_reports_follow_the_decision_and_words_of_a_person_stay(command, run):
     assert f"{labels.thresholds[0]:.3f}" in written
     assert f"{after['validation']['macro_f1']:.3f}" in written
     assert f"{labels.thresholds[0]:.3f}" in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_numbers_that_cannot_be_renewed_are_marked(command, run, trained, tmp_path, monkeypatch):
+    metadata = json.loads((run / "metadata.json").read_text(encoding="utf-8"))
+    metadata["data"]["validation"]["sha256"] = "0" * 64  # the file has changed since
+    (run / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    _, out, _ = command(decide, run, "--decide", "f2", "--data", trained / "held_out.csv")
+    assert "Their numbers are of the decision before, and marked so." in out
+    card = (run / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "rows of `validation`, as they were decided before the thresholds below," in card
+    assert "On 60 rows of `decision`, which chose how it decides" in card
+    assert f"kerasbert.decide DIRECTORY --decide f2 --data {trained / 'held_out.csv'}" in card
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "were chosen on these very rows" in page
+
+
+def test_the_training_file_is_no_test(command, run, trained, tmp_path):
+    code, _, err = command(
+        evaluate, run, trained / "train.csv", "--output", tmp_path / "report.json"
+    )
+    assert code == 0
+    assert "is the file that" in err
+    assert "was trained on: these numbers say nothing of new rows." in err
 
 
 def test_fit_decides_as_decide_does(command, run, tmp_path, eager):
@@ -224,7 +247,7 @@ def test_rows_that_changed_since_are_not_taken_for_the_validation(command, run, 
     (run / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
     check_refused(
         command(decide, run, "--decide", "f1"),
-        "cannot be had again: its files are gone or changed, or --folds held them out.",
+        "is gone or changed, or --folds held them out. Name held-out rows with --data FILE.",
     )
 
 

@@ -39,7 +39,8 @@ def place(tmp_path_factory):
     with open(SAMPLE, encoding="utf-8", newline="") as file:
         rows = [(row["text"], row["label"]) for row in csv.DictReader(file)]
     write_csv(directory / "comments.csv", ("text", "label"), rows[:60])
-    write_csv(directory / "held_out.csv", ("text", "label"), rows[60:80])
+    held_out = [(*row, ("forum", "mail")[number % 2]) for number, row in enumerate(rows[60:80])]
+    write_csv(directory / "held_out.csv", ("text", "label", "source"), held_out)
     return directory
 
 

@@ -9,6 +9,8 @@ from kerasbert.config_checks import check, check_choice
 METHODS = ("temperature", "isotonic")
 # Logarithms of probabilities are taken no nearer to 0 and 1 than this.
 _EPSILON = 1e-7
+# Further from 1 than this, powers of probabilities are no numbers any more.
+_LARGEST = 100
 
 Curve = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -37,8 +39,9 @@ class Calibration:
         check(
             self,
             "temperatures",
-            bool(self.temperatures) == is_temperature and all(t > 0 for t in self.temperatures),
-            "be numbers above 0 for temperature, and empty for isotonic",
+            bool(self.temperatures) == is_temperature
+            and all(1 / _LARGEST <= each <= _LARGEST for each in self.temperatures),
+            f"be numbers from {1 / _LARGEST} to {_LARGEST} for temperature, and empty for isotonic",
         )
         check(
             self,

@@ -28,8 +28,9 @@ class Labels:
         columns: the files' label columns.
         names: one name per output column.
         thresholds: one per output column, 0 to 1, for binary (where the second one decides) and
-            multilabel. For multiclass the class wins whose probability is the largest multiple of
-            its threshold; None where it is the largest probability. None for regression.
+            multilabel: what has that probability is decided for, and at 1 nothing is. For
+            multiclass the class wins whose probability is the largest multiple of its threshold;
+            None where it is the largest probability. None for regression.
         unsure_below: for multiclass, the probability below which the answer is "don't know".
         calibration: what corrects the model's probabilities, if anything does.
         chosen: how thresholds and calibration were chosen, for people.
@@ -85,7 +86,8 @@ class Labels:
         """
         decisions = TASKS[self.task].decide(outputs, self.thresholds)
         if self.unsure_below is not None:
-            decisions[outputs.max(axis=1) < self.unsure_below] = UNSURE
+            of_answer = np.take_along_axis(outputs, decisions[:, None], axis=1)[:, 0]
+            decisions[of_answer < self.unsure_below] = UNSURE
         return decisions
 
     def decode(self, outputs: np.ndarray) -> list[Any]:

@@ -5,7 +5,6 @@ import scipy.optimize
 
 from kerasbert.data.calibration import Calibration
 from kerasbert.data.labels import Labels
-from kerasbert.errors import InputError
 from kerasbert.tasks import UNKNOWN
 
 # A label with fewer examples, or fewer others, has no temperature of its own.
@@ -27,34 +26,29 @@ def find_calibration(
         targets: from `labels.encode`, of n rows.
         outputs: the model's own probabilities, of shape (n, labels).
         method: `"none"`; `"temperature"`, which makes the likelihood of the rows largest;
-            `"isotonic"`; or `"auto"`, isotonic where there are rows enough for it.
-
-    Raises:
-        InputError: too few rows for isotonic, which would draw its curves through noise.
+            `"isotonic"`, whose curves follow noise where `isotonic_shortfall` says so; or
+            `"auto"`, isotonic where there are rows enough for it.
     """
     if method == "none":
         return None
-    if method != "temperature":
-        try:
-            check_isotonic(labels, targets)
-            return _isotonic(labels, targets, outputs)
-        except InputError:
-            if method == "isotonic":
-                raise
-    return _temperature(labels, targets, outputs)
+    if method == "auto":
+        method = "temperature" if isotonic_shortfall(labels, targets) else "isotonic"
+    find = _isotonic if method == "isotonic" else _temperature
+    return find(labels, targets, outputs)
 
 
-def check_isotonic(labels: Labels, targets: np.ndarray) -> None:
-    """Raise an `InputError` if there are too few rows for isotonic calibration."""
+def isotonic_shortfall(labels: Labels, targets: np.ndarray) -> str | None:
+    """Why there are too few rows for isotonic calibration, in a sentence, or None."""
     names = labels.names[1:] if labels.task == "binary" else labels.names
     for name, (truth, _) in zip(names, _curve_data(labels, targets, None), strict=True):
         rarer = int(min(truth.sum(), len(truth) - truth.sum()))
         if len(truth) < _MIN_ROWS or rarer < _MIN_FOR_CURVE:
-            raise InputError(
+            return (
                 f"Isotonic calibration needs {_MIN_ROWS:,} rows and {_MIN_FOR_CURVE} examples of "
                 f"each kind per label. Received: {len(truth):,} rows, and {rarer:,} of the rarer "
-                f"kind for {name!r}. Use --calibrate temperature."
+                f"kind for {name!r}."
             )
+    return None
 
 
 def _temperature(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> Calibration:
@@ -65,7 +59,7 @@ def _temperature(labels: Labels, targets: np.ndarray, outputs: np.ndarray) -> Ca
             return -np.log(found[np.arange(len(targets)), targets].clip(_EPSILON)).mean()
 
         return Calibration("temperature", (_smallest(loss),))
-    known = targets != UNKNOWN
+    known = targets != UNKNOWN  # (n, labels)
     shared = _of_sigmoid(targets[known], outputs[known])
     temperatures = []
     for column in range(len(labels.names)):

@@ -5,20 +5,23 @@ import dataclasses
 import numpy as np
 
 from kerasbert.config_decide import DecisionConfig
-from kerasbert.data.chosen import Chosen
+from kerasbert.data.chosen import Chosen, ChosenLabel
+from kerasbert.data.facts import rows_sha256
 from kerasbert.data.labels import Labels, default_thresholds
 from kerasbert.data.splitting import rarest_label
-from kerasbert.deciding.calibrating import check_isotonic, find_calibration
+from kerasbert.deciding.calibrating import find_calibration, isotonic_shortfall
 from kerasbert.deciding.calibration_error import expected_calibration_error
 from kerasbert.deciding.rules import parse_rule
 from kerasbert.deciding.thresholds import choose_thresholds
 from kerasbert.errors import InputError
 from kerasbert.judged import Judged
 from kerasbert.metrics import build_report
+from kerasbert.tasks import UNKNOWN
 
 _NUM_PARTS, _MIN_ROWS = 5, 10
 # Points of macro F1: less may be chance on a few thousand rows.
 _WORTH_A_WORD = 0.02
+_MOST_CELLS, _MOST_LABELS = 200_000, 20
 
 
 def check_decision(labels: Labels, targets: np.ndarray, config: DecisionConfig) -> None:
@@ -35,6 +38,11 @@ def check_decision(labels: Labels, targets: np.ndarray, config: DecisionConfig) 
             "`decide`, `calibrate` and `unsure_below` must be left out for scores (regression), "
             "which are no probabilities."
         )
+    if config.unsure_below is not None and config.decide is not None:
+        raise InputError(
+            "`unsure_below` goes with the most probable class, and `decide` lets a less probable "
+            "one win. Leave one of them out."
+        )
     if labels.task != "multiclass" and config.unsure_below is not None:
         raise InputError(
             f"`unsure_below` is for more than two classes, of which one wins. Received: "
@@ -46,12 +54,14 @@ def check_decision(labels: Labels, targets: np.ndarray, config: DecisionConfig) 
             "`decide` must be f1, f2 or another F-beta for more than two classes, of which one "
             f"wins. Received: decide={config.decide!r}."
         )
-    if len(targets) < _MIN_ROWS:
+    num_known = int((targets != UNKNOWN).any(axis=1).sum()) if targets.ndim == 2 else len(targets)
+    if num_known < _MIN_ROWS:
         raise InputError(
-            f"A decision is chosen on {_MIN_ROWS} held-out rows or more. Received: {len(targets)}."
+            f"A decision is chosen on {_MIN_ROWS} held-out rows or more, whose labels are known. "
+            f"Received: {num_known}."
         )
-    if config.calibrate == "isotonic":
-        check_isotonic(labels, targets)
+    if config.calibrate == "isotonic" and (problem := isotonic_shortfall(labels, targets)):
+        raise InputError(f"{problem} Use --calibrate temperature.")
 
 
 def choose_decision(judged: Judged, config: DecisionConfig) -> Labels:
@@ -73,15 +83,25 @@ def choose_decision(judged: Judged, config: DecisionConfig) -> Labels:
         return plain
     targets, raw = judged.targets, judged.raw
     labels, how = _choose(plain, targets, raw, config)
-    outputs, decisions = _cross_fitted(plain, targets, raw, config)
+    method = "none" if labels.calibration is None else labels.calibration.method
+    outputs, decisions = _cross_fitted(
+        plain, targets, raw, dataclasses.replace(config, calibrate=method)
+    )
     before = build_report(plain, targets, raw)
     after = build_report(plain, targets, outputs, decisions)
     chosen = Chosen(
         decide=config.decide,
-        calibrate="none" if labels.calibration is None else labels.calibration.method,
+        calibrate=method,
         source=judged.examples.source,
         rows=len(judged),
-        labels=how,
+        rows_sha256=rows_sha256(judged.examples),
+        labels=tuple(
+            dataclasses.replace(
+                how.get(was["name"], ChosenLabel(was["name"], was["support"])),
+                **{key: (was[key], now[key]) for key in ("precision", "recall", "f1")},
+            )
+            for was, now in zip(before["labels"], after["labels"], strict=True)
+        ),
         macro_f1=(before["macro_f1"], after["macro_f1"]),
         macro_recall=(_macro_recall(before), _macro_recall(after)),
         calibration_error=(
@@ -103,7 +123,12 @@ def better_by(judged: Judged) -> Chosen | None:
         `_WORTH_A_WORD`, or cannot be had.
     """
     config = DecisionConfig(decide="f1")
-    if judged.labels.task == "regression" or len(judged) < _MIN_ROWS:
+    num_labels = len(judged.labels.names)
+    if len(judged) * num_labels > _MOST_CELLS or num_labels > _MOST_LABELS:
+        return None  # a hint that nobody asked for should not be waited for
+    try:
+        check_decision(judged.labels, judged.targets, config)
+    except InputError:
         return None
     chosen = choose_decision(judged, config).chosen
     return chosen if chosen.macro_f1[1] > chosen.macro_f1[0] + _WORTH_A_WORD else None
@@ -120,15 +145,17 @@ def undecided(labels: Labels) -> Labels:
     )
 
 
-def _choose(plain: Labels, targets: np.ndarray, raw: np.ndarray, config: DecisionConfig):
+def _choose(
+    plain: Labels, targets: np.ndarray, raw: np.ndarray, config: DecisionConfig
+) -> tuple[Labels, dict[str, ChosenLabel]]:
     """The labels with a decision chosen on all of these rows, and how each threshold was."""
     calibration = find_calibration(plain, targets, raw, config.calibrate)
     labels = dataclasses.replace(plain, calibration=calibration, unsure_below=config.unsure_below)
     if config.decide is None:
-        return labels, ()
+        return labels, {}
     rule = parse_rule(config.decide)
     thresholds, how = choose_thresholds(plain, targets, labels.calibrated(raw), rule)
-    return dataclasses.replace(labels, thresholds=thresholds), how
+    return dataclasses.replace(labels, thresholds=thresholds), {each.name: each for each in how}
 
 
 def _cross_fitted(
@@ -144,9 +171,6 @@ def _cross_fitted(
     order = shuffled[np.argsort(strata[shuffled], kind="stable")]
     part_of = np.empty(len(targets), np.int64)
     part_of[order] = np.arange(len(targets)) % _NUM_PARTS
-    # What four fifths are too few for is not refused: there is the temperature.
-    calibrate = "auto" if config.calibrate == "isotonic" else config.calibrate
-    config = dataclasses.replace(config, calibrate=calibrate)
     outputs, decisions = np.empty_like(raw), None
     for part in range(_NUM_PARTS):
         is_in = part_of == part

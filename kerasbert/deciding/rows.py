@@ -1,6 +1,7 @@
 """The rows that a saved run is decided on: those it was validated on, or a file of others."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from kerasbert.data.dataset import read_dataset, read_test_file
 from kerasbert.data.examples import Examples, read_examples
 from kerasbert.data.facts import rows_sha256
 from kerasbert.data.labels import Labels
-from kerasbert.errors import InputError
+from kerasbert.errors import InputError, InputWarning
 from kerasbert.run_directory import sha256_of
 
 
@@ -36,6 +37,15 @@ def held_out_rows(labels: Labels, metadata: dict[str, Any]) -> dict[str, Example
         if examples is not None and _is_same(examples, facts):
             parts[name] = examples
     return parts
+
+
+def where_they_were(metadata: dict[str, Any]) -> str:
+    """Where the held-out rows of a run came from, in a sentence, for messages."""
+    files = {facts["source"] for facts in metadata.get("data", {}).values()}
+    if not files:
+        return "an earlier version did not say which they were."
+    named = " and ".join(sorted(map(repr, files)))
+    return f"{named}, seen from {str(Path.cwd())!r}, is gone or changed, or --folds held them out."
 
 
 def _read(name: str, fit: FitConfig, labels: Labels) -> Examples | None:
@@ -65,7 +75,15 @@ def read_rows(
         label_columns=labels.columns,
         encoding=encoding,
     )
-    if facts and sha256_of(Path(path)) == facts["train"]["sha256"]:
+    digest = sha256_of(Path(path))
+    if facts and digest == facts.get("test", {}).get("sha256"):
+        warnings.warn(
+            f"{path} is the file that the run was tested on: what it chooses can no longer be "
+            "tested there.",
+            InputWarning,
+            stacklevel=2,
+        )
+    if facts and digest == facts["train"]["sha256"]:
         raise InputError(
             f"{path} is the file that the run was trained on, of which it is too sure. Name "
             "held-out rows; without --data, those that it was validated on are used."

@@ -8,6 +8,9 @@ import numpy as np
 from kerasbert.errors import InputError
 
 EXAMPLES = "f1, f2, recall>=0.9, precision>=0.95, cost=FP:1,FN:5"
+# So many standard deviations: a certainty of 95 % for a threshold that has nothing to do with the
+# rows, and of about 90 % for one that is chosen on them.
+_DEVIATIONS = 1.645
 # A precision of fewer decisions than this is chance.
 _MIN_DECIDED = 10
 # Below 0, by which it is told that a bound is not reached; and below all of these.
@@ -43,6 +46,25 @@ class Counts:
         """Of the positives the share that is found."""
         return self.found / self.positives
 
+    @property
+    def sure_precision(self) -> np.ndarray:
+        """The precision that is exceeded on other rows, with a certainty of 95 %."""
+        return _surely(self.found, self.decided)
+
+    @property
+    def sure_recall(self) -> np.ndarray:
+        """The recall that is exceeded on other rows, with a certainty of 95 %."""
+        return _surely(self.found, np.full_like(self.found, self.positives))
+
+
+def _surely(found: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The lower end of Wilson's interval (1927) of `found` out of `of`."""
+    of = np.maximum(of, 1e-9)
+    share, square = found / of, _DEVIATIONS**2
+    middle = share + square / (2 * of)
+    half = _DEVIATIONS * np.sqrt(share * (1 - share) / of + square / (4 * of**2))
+    return (middle - half) / (1 + square / of)
+
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
@@ -66,8 +88,13 @@ class Rule:
         """Whether there is something to be reached."""
         return self.measure in ("recall", "precision")
 
-    def values(self, counts: Counts) -> np.ndarray:
+    def values(self, counts: Counts, *, is_sure: bool = False) -> np.ndarray:
         """How good each threshold is: the more, the better.
+
+        Args:
+            counts: what comes of it.
+            is_sure: demand of a bound that it is reached on other rows as well, by all
+                likelihood, and not on these alone.
 
         Returns:
             F-beta; the cost with its sign turned; or, for a bound, the other one of recall and
@@ -79,9 +106,10 @@ class Rule:
         if self.measure == "cost":
             wrong, missed = counts.decided - counts.found, counts.positives - counts.found
             return -(self.costs[0] * wrong + self.costs[1] * missed)
-        bounded, other = counts.precision, counts.recall
         if self.measure == "recall":
-            bounded, other = other, bounded
+            bounded, other = counts.sure_recall if is_sure else counts.recall, counts.precision
+        else:
+            bounded, other = counts.sure_precision if is_sure else counts.precision, counts.recall
         values = np.where(bounded >= self.least - 1e-9, other, bounded + _NOT_REACHED)
         if self.measure == "precision":
             return np.where(counts.decided < _MIN_DECIDED, _UNUSABLE, values)

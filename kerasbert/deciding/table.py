@@ -9,31 +9,28 @@ from rich.text import Text
 
 from kerasbert.data.chosen import Chosen
 from kerasbert.data.labels import Labels
-from kerasbert.judged import Judged
 from kerasbert.metrics import show_number
 
 
-def decision_table(before: Judged, after: Judged) -> Table:
-    """The new thresholds, and what was and is found by them; a row per label.
+def decision_table(labels: Labels) -> Table:
+    """Thresholds, and what is found without and with them, cross-fitted; a row per label.
 
     Args:
-        before: held-out rows, decided as they were.
-        after: the same, decided anew.
+        labels: with `chosen`.
     """
-    name = Path(before.examples.source).name
-    title = Text(f"{name}, {len(before):,} rows: as decided before -> now")
+    chosen = labels.chosen
+    title = f"{Path(chosen.source).name}, {chosen.rows:,} rows: at 0.5 -> now, cross-fitted"
     # Narrow enough for 80 characters.
-    table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     table.add_column("label", overflow="fold")
     for column in ("support", "threshold", "precision", "recall", "F1"):
         table.add_column(column, justify="right")
-    rows = zip(before.report["labels"], after.report["labels"], strict=True)
-    for number, (was, now) in enumerate(rows):
+    for number, label in enumerate(chosen.labels):
         table.add_row(
-            Text(was["name"]),
-            show_number(was["support"]),
-            show_number(_threshold(after.labels, number)),
-            *(_change(was[key], now[key]) for key in ("precision", "recall", "f1")),
+            Text(label.name),
+            show_number(label.positives),
+            show_number(_threshold(labels, number)),
+            *(_change(*pair) for pair in (label.precision, label.recall, label.f1)),
         )
     return table
 
@@ -48,17 +45,31 @@ def decision_lines(labels: Labels) -> Iterator[str]:
         f"chosen on {chosen.rows:,} rows of {chosen.source}; cross-fitted, each fifth by the other "
         f"four: {_cross_fitted(chosen)}"
     )
-    for label in chosen.labels:
+    for number, label in enumerate(chosen.labels):
         if label.basis == "default":
             yield (
                 f"{label.name!r}: {label.positives} rows have it, too few of one kind to choose "
                 "by: its threshold is as it was"
             )
+        elif not label.is_reached and labels.thresholds[number] == 1:
+            yield (
+                f"{label.name!r}: {chosen.decide} cannot be reached with any certainty on these "
+                "rows, so nothing is decided: its threshold is 1"
+            )
         elif not label.is_reached:
             yield (
-                f"{label.name!r}: {chosen.decide} is not reached by any threshold that decides 10 "
-                "rows or more, so nothing is decided: its threshold is 1"
+                f"{label.name!r}: {label.positives} rows have it, too few to be sure that "
+                f"{chosen.decide} is reached on others"
             )
+
+
+def what_was_chosen(labels: Labels) -> str:
+    """Such as `"f1, temperature, on 136 rows of comments.csv"`."""
+    chosen = labels.chosen
+    what = [chosen.decide] if chosen.decide else []
+    what += [chosen.calibrate] if chosen.calibrate != "none" else []
+    what += [f"don't know below {labels.unsure_below:g}"] if labels.unsure_below else []
+    return f"{', '.join(what)}, on {chosen.rows:,} rows of {chosen.source}"
 
 
 def _cross_fitted(chosen: Chosen) -> str:

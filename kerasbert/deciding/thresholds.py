@@ -5,9 +5,14 @@ lie. So the thresholds are chosen on what is to be expected: a logistic curve, w
 is fitted from the model's probability to the truth (Platt, 1999), and each row counts as a positive
 to a share between its truth and the curve. The truth has the weight n / (n + `CURVE_WEIGHT`) for n
 examples of the label: of six it is 0.06, of a thousand 0.91.
+
+A bound, such as a recall of 0.9, is to hold on new rows and not on these alone. Where a label has
+`MIN_FOR_BOUND` examples, the rows as they are have to reach it with a certainty of about 90 %; with
+fewer nothing is certain, and what is expected has to.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -19,7 +24,6 @@ from kerasbert.tasks import UNKNOWN
 CURVE_WEIGHT = 100
 # A label with fewer examples, or fewer others, is left as it is: not even a curve can be drawn.
 MIN_EXAMPLES = 3
-# What is to be reached is to be reached on the rows as they are where there are so many examples.
 MIN_FOR_BOUND = 20
 # Passes over the classes of multiclass, each setting one threshold after the other.
 _MAX_PASSES = 20
@@ -64,10 +68,9 @@ def _choose_one(
     num_positives = int(truth.sum())
     if min(num_positives, len(truth) - num_positives) < MIN_EXAMPLES:
         return default, ChosenLabel(name, num_positives, "default")
-    if rule.is_bound and num_positives >= MIN_FOR_BOUND:
-        shares, basis = truth.astype(float), "rows"
-    else:
-        shares, basis = _expected_truth(truth, scores), "curve and rows"
+    is_sure = rule.is_bound and num_positives >= MIN_FOR_BOUND
+    basis = "rows" if is_sure else "curve and rows"
+    shares = truth.astype(float) if is_sure else _expected_truth(truth, scores)
     order = np.argsort(-scores, kind="stable")
     scores, shares = scores[order].astype(float), shares[order]
     # Between two equal scores there is no threshold.
@@ -76,15 +79,16 @@ def _choose_one(
     if rule.measure == "cost":  # which may be least where nothing is decided
         ends = np.append(-1, ends)
         counts = Counts(np.append(0, counts.found), np.append(0, counts.decided), counts.positives)
-    values = rule.values(counts)
+    values = rule.values(counts, is_sure=is_sure)
     best = int(values.argmax())
     # Half way to the next lower score, so that rounding changes no decision.
     upper = scores[ends[best]] if ends[best] >= 0 else 1.0
     lower = scores[ends[best] + 1] if ends[best] + 1 < len(scores) else 0.0
-    if rule.is_bound and values[best] < 0:
-        # Rather nothing than what is less sure than was asked for.
-        return 1.0, ChosenLabel(name, num_positives, basis, is_reached=False)
-    return float(upper + lower) / 2, ChosenLabel(name, num_positives, basis)
+    is_reached = not rule.is_bound or (is_sure and bool(values[best] >= 0))
+    chosen = ChosenLabel(name, num_positives, basis, is_reached)
+    if rule.measure == "precision" and values[best] < 0:
+        return 1.0, chosen  # rather nothing than what is less sure than was asked for
+    return float(upper + lower) / 2, chosen
 
 
 def _expected_truth(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -147,21 +151,39 @@ class _Search:
         needed = self.outputs[:, column] / ratios.max(axis=1)  # wins up to this threshold; (n,)
         order = np.argsort(-needed, kind="stable")
         needed, rival = needed[order], rival[order]
-        shares, rows = self.shares[order], np.arange(len(order))
-        # What each class has if this one wins nothing, and then what it loses row by row.
-        lost = np.zeros((len(order) + 1, shares.shape[1]))
-        lost[rows + 1, rival] = 1
-        found = np.zeros_like(lost)
-        found[rows + 1, rival] = shares[rows, rival]
-        lost, found = lost.cumsum(axis=0), found.cumsum(axis=0)
-        lost, found = lost[-1] - lost, found[-1] - found  # (n + 1, classes)
-        lost[:, column] = np.arange(len(order) + 1)
-        found[1:, column] = shares[:, column].cumsum()
-        weight = self.rule.beta**2
-        scores = (1 + weight) * found / np.maximum(weight * shares.sum(axis=0) + lost, _EPSILON)
-        means = scores.mean(axis=1)  # (n + 1,)
+        own = np.append(0, self.shares[order, column].cumsum())
+        scores = self._f_beta(column, own, np.arange(len(order) + 1.0))
+        others = self._without(column, rival, self.shares[order, rival])
+        means = (scores + others) / self.shares.shape[1]  # (n + 1,)
         means[1:-1][needed[1:] == needed[:-1]] = -np.inf  # between equal ones there is none
         best = int(means.argmax())
         upper = needed[best - 1] if best > 0 else 2 * needed[0]
         lower = needed[best] if best < len(needed) else needed[-1] / 2
         return float(np.sqrt(upper * lower)), float(means[best])
+
+    def _without(self, column: int, rival: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """The sum of the other classes' F-beta as they lose one row after the other, (n + 1,)."""
+        # By class, and within a class in the order in which its rows are lost.
+        by_class = np.argsort(rival, kind="stable")
+        begins = np.searchsorted(rival[by_class], np.arange(self.shares.shape[1] + 1))
+        change, total = np.zeros(len(rival)), 0.0
+        for other in range(self.shares.shape[1]):
+            if other == column:
+                continue
+            rows = by_class[begins[other] : begins[other + 1]]
+            left = np.append(0, shares[rows].cumsum())
+            scores = self._f_beta(other, left[-1] - left, len(rows) - np.arange(len(rows) + 1.0))
+            total += scores[0]
+            change[rows] = np.diff(scores)
+        return total + np.append(0, change.cumsum())
+
+    def _f_beta(self, column: int, found: np.ndarray, decided: np.ndarray) -> np.ndarray:
+        weight = self.rule.beta**2
+        return (
+            (1 + weight) * found / np.maximum(weight * self.positives[column] + decided, _EPSILON)
+        )
+
+    @functools.cached_property
+    def positives(self) -> np.ndarray:
+        """Examples of each class, shape (classes,)."""
+        return self.shares.sum(axis=0)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from kerasbert.config_json import from_dict
+from kerasbert.data.chosen import Chosen
 from kerasbert.data.labels import Labels
 from kerasbert.metrics import show_number
 from kerasbert.output_files import written_file
-from kerasbert.reporting.command_line import fit_command
+from kerasbert.reporting.command_line import run_commands
 from kerasbert.reporting.intervals import show_with_interval
-from kerasbert.reporting.sections import NAMES, decision_remarks, numbers_of
+from kerasbert.reporting.sections import NAMES, chosen_remarks, decision_remarks, numbers_of
 from kerasbert.run_directory import CARD, LABELS, METADATA, read_json
 
 # What a person is asked for, by heading.
@@ -82,11 +83,11 @@ def render_card(
         "Intended use": _asked("Intended use"),
         "Data": _data(metadata.get("data", {})),
         "Origin of the data": _asked("Origin of the data"),
-        "Numbers": _numbers(metadata),
+        "Numbers": _numbers(metadata, labels.chosen),
         "How it decides": _decision(labels),
         "Limits": _asked("Limits"),
         "How to use it": _code('kerasbert.load("DIRECTORY").predict(["..."])', "python"),
-        "How to train it again": _code(fit_command(metadata["fit"]), "sh"),
+        "How to train it again": _code("\n".join(run_commands(labels, metadata)), "sh"),
         "Versions": _versions(metadata),
         "Contact": _asked("Contact"),
     }
@@ -140,7 +141,12 @@ def _data(data: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield from _table(("part", "file", "rows", "labels", "sha256 of the file"), rows)
 
 
-def _numbers(metadata: dict[str, Any]) -> Iterator[str]:
+def _is_of(chosen: Chosen, name: str, metadata: dict[str, Any]) -> bool:
+    facts = metadata.get("data", {}).get(name, {})
+    return name == "decision" or facts.get("rows_sha256") == chosen.rows_sha256
+
+
+def _numbers(metadata: dict[str, Any], chosen: Chosen | None) -> Iterator[str]:
     if not metadata["report"]:
         yield "No rows were held out."
         return
@@ -150,6 +156,10 @@ def _numbers(metadata: dict[str, Any]) -> Iterator[str]:
             yield ""
         ends = intervals.get(name, {})
         of_rows = f"On {report['count']:,} rows of `{name}`"
+        if name in metadata.get("decided_before", ()):
+            of_rows += ", as they were decided before the thresholds below,"
+        elif chosen is not None and _is_of(chosen, name, metadata):
+            of_rows += ", which chose how it decides (on new rows it is somewhat worse),"
         if ends:
             count = f"{ends['resamples']:,} resamples"
             yield f"{of_rows}, in brackets 95 % bootstrap intervals ({count}):"
@@ -192,12 +202,8 @@ def _decision(labels: Labels) -> Iterator[str]:
         yield f"- {_plain(remark)}"
     if labels.calibration is not None:
         yield f"- The probabilities are corrected by {labels.calibration.method} calibration."
-    if labels.chosen is not None:
-        yield (
-            f"- Chosen on {labels.chosen.rows:,} rows of {_code_span(labels.chosen.source)}: "
-            f"thresholds {_plain(labels.chosen.decide or 'left as they were')}, calibration "
-            f"{labels.chosen.calibrate}."
-        )
+    for remark in chosen_remarks(labels):
+        yield f"- {_plain(remark)}"
 
 
 def _versions(metadata: dict[str, Any]) -> Iterator[str]:

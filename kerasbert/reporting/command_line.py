@@ -9,7 +9,9 @@ from typing import Any
 import tyro
 
 from kerasbert.config import FitConfig
+from kerasbert.config_decide import DecisionConfig
 from kerasbert.config_json import from_dict
+from kerasbert.data.labels import Labels
 
 # Where the run goes does not change what it is.
 _LEFT_OUT = ("output", "overwrite", "resume")
@@ -30,6 +32,27 @@ def fit_command(fit: Mapping[str, Any]) -> str:
     """
     config = from_dict(FitConfig, dict(fit))
     return shlex.join(["python", "-m", "kerasbert.fit", *_flags(config, FitConfig())])
+
+
+def run_commands(labels: Labels, metadata: Mapping[str, Any]) -> list[str]:
+    """The commands that give a run: its training and, if it was decided later, `decide`.
+
+    Args:
+        labels: of the run.
+        metadata: as `metadata.json` has it.
+    """
+    commands, chosen = [fit_command(metadata["fit"])], labels.chosen
+    if chosen is None:
+        return commands
+    config = DecisionConfig(chosen.decide, chosen.calibrate, labels.unsure_below)
+    asked = from_dict(FitConfig, dict(metadata["fit"])).decision
+    held_out = metadata.get("data", {}).get("validation", {}).get("rows_sha256")
+    if asked.is_default or held_out != chosen.rows_sha256:
+        words = ["python", "-m", "kerasbert.decide", "DIRECTORY", *_flags(config, DecisionConfig())]
+        if held_out != chosen.rows_sha256:
+            words += ["--data", chosen.source]
+        commands.append(shlex.join(words))
+    return commands
 
 
 def _flags(config: Any, default: Any) -> Iterator[str]:

@@ -13,7 +13,7 @@ from kerasbert.data.labels import Labels
 from kerasbert.judged import Judged
 from kerasbert.output_files import written_file
 from kerasbert.plots import history_panels
-from kerasbert.reporting.command_line import fit_command
+from kerasbert.reporting.command_line import run_commands
 from kerasbert.reporting.pictures import Chart, Table, draw, printable, shown
 from kerasbert.reporting.sections import Section, make_section, slice_table
 from kerasbert.reporting.versus import comparison_tables
@@ -83,7 +83,7 @@ def write_page(
         facts=_facts(metadata),
         data=_data_table(metadata.get("data", {})),
         findings=metadata.get("training", {}).get("findings") or [],
-        command=fit_command(metadata["fit"]),
+        command="\n".join(run_commands(labels, metadata)),
         settings=json.dumps(metadata["fit"], indent=2, ensure_ascii=False),
     )
     with written_file(path) as file:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from kerasbert.data.facts import rows_sha256
 from kerasbert.data.labels import Labels
 from kerasbert.deciding.calibration_error import expected_calibration_error
 from kerasbert.judged import Judged
@@ -81,7 +82,11 @@ def make_section(name: str, title: str, judged: Judged, intervals: dict[str, Any
     return Section(
         name,
         title,
-        [*decision_remarks(labels), *_chosen_remarks(judged), _interval_remark(judged, intervals)],
+        [
+            *decision_remarks(labels),
+            *chosen_remarks(labels, judged),
+            _interval_remark(judged, intervals),
+        ],
         tables,
         charts,
         confident_mistakes(judged),
@@ -165,17 +170,16 @@ def _labels_table(judged: Judged, intervals: dict[str, Any]) -> Table:
     return Table("By label", ("label", "examples", "precision", "recall", "F1"), rows)
 
 
-def _chosen_remarks(judged: Judged) -> list[str]:
-    chosen = judged.labels.chosen
+def chosen_remarks(labels: Labels, judged: Judged | None = None) -> list[str]:
+    """How the decision was chosen, in sentences; `judged` are the rows that are spoken of."""
+    chosen = labels.chosen
     if chosen is None:
         return []
     what = [f"thresholds (for {chosen.decide})"] if chosen.decide else []
     what += [f"calibration ({chosen.calibrate})"] if chosen.calibrate != "none" else []
-    if not what:
-        return []
-    words = " and ".join(what)
+    words = " and ".join(what) or "answers “don't know”"
     remarks = [f"The {words} were chosen on {chosen.rows:,} rows of {chosen.source}."]
-    if (chosen.source, chosen.rows) == (judged.examples.source, len(judged)):
+    if judged is not None and chosen.rows_sha256 == rows_sha256(judged.examples):
         remarks = [
             f"The {words} were chosen on these very rows, so the numbers here are somewhat better "
             "than on new ones."
@@ -185,12 +189,16 @@ def _chosen_remarks(judged: Judged) -> list[str]:
         "macro recall": chosen.macro_recall,
         "expected calibration error": chosen.calibration_error,
     }
-    found = [f"{k} {v[0]:.3f} before and {v[1]:.3f} after" for k, v in pairs.items() if v]
-    if found:
-        remarks.append(f"Where each fifth is judged by what the others choose: {', '.join(found)}.")
+    found = [
+        f"{name} {show_number(before)} before and {show_number(after)} after"
+        for name, (before, after) in pairs.items()
+    ]
+    remarks.append(f"Where each fifth is judged by what the others choose: {', '.join(found)}.")
     unreached = [label.name for label in chosen.labels if not label.is_reached]
     if unreached:
-        remarks.append(f"What was asked for is not reached for {', '.join(unreached)}.")
+        remarks.append(
+            f"That {chosen.decide} is reached on new rows is not sure for {', '.join(unreached)}."
+        )
     return remarks
 
 

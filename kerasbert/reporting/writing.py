@@ -45,10 +45,13 @@ def renew_reports(directory: str | Path, judged: dict[str, Judged]) -> None:
 
     Args:
         directory: the run's, with the new `labels.json`.
-        judged: held-out rows by data set, decided anew; numbers of others stay as they are.
+        judged: held-out rows by data set, decided anew. Numbers of others stay as they are, and
+            are marked so by `decided_before` in `metadata.json`.
     """
     directory = Path(directory)
     metadata = read_json(directory / METADATA)
+    metadata["report"].pop("decision", None)
+    metadata["decided_before"] = [name for name in metadata["report"] if name not in judged]
     metadata["report"] |= {name: part.report for name, part in judged.items()}
     for name, values in {METADATA: metadata, REPORT: metadata["report"]}.items():
         with written_file(directory / name) as file:

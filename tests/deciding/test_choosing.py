@@ -98,6 +98,7 @@ def test_dont_know():
     [
         (REGRESSION, DecisionConfig(decide="f1"), "must be left out for scores"),
         (REGRESSION, DecisionConfig(calibrate="temperature"), "must be left out for scores"),
+        (MULTICLASS, DecisionConfig(decide="f1", unsure_below=0.5), "Leave one of them out"),
         (BINARY, DecisionConfig(unsure_below=0.5), "`unsure_below` is for more than two classes"),
         (MULTICLASS, DecisionConfig(decide="recall>=0.9"), "`decide` must be f1, f2 or another"),
         (MULTILABEL, DecisionConfig(calibrate="isotonic"), "Isotonic calibration needs 1,000 rows"),
@@ -110,8 +111,33 @@ def test_what_cannot_be_chosen_is_refused_before_training(labels, config, messag
     check_decision(labels, targets, DecisionConfig())
 
 
+def test_isotonic_is_cross_fitted_as_isotonic():
+    judged = judge(BINARY, 1100)  # four fifths of which are fewer than it needs
+    told = [
+        choose_decision(judged, DecisionConfig(calibrate=method)).chosen
+        for method in ("isotonic", "temperature")
+    ]
+    assert [chosen.calibrate for chosen in told] == ["isotonic", "temperature"]
+    assert told[0].calibration_error[1] != told[1].calibration_error[1]
+
+
+def test_dont_know_asks_the_answers_own_probability():
+    labels = Labels("multiclass", ("label",), ("a", "b"), (0.1, 0.9), unsure_below=0.5)
+    # The first one wins by its threshold, with a probability of 0.3 and then 0.6.
+    np.testing.assert_array_equal(labels.decide(np.array([[0.3, 0.7], [0.6, 0.4]])), [-1, 0])
+
+
+def test_rows_of_which_nothing_is_known_choose_nothing():
+    judged = judge(MULTILABEL, 20)
+    empty = {name: [""] * 20 for name in MULTILABEL.names}
+    unknown = dataclasses.replace(judged, examples=make_examples(**empty))
+    with pytest.raises(InputError, match=r"whose labels are known. Received: 0"):
+        choose_decision(unknown, DecisionConfig(decide="f1"))
+    assert better_by(unknown) is None
+
+
 def test_ten_rows_are_needed():
-    with pytest.raises(InputError, match=r"on 10 held-out rows or more\. Received: 9"):
+    with pytest.raises(InputError, match=r"on 10 held-out rows or more, .* Received: 9"):
         choose_decision(judge(BINARY, 9), DecisionConfig(decide="f1"))
     choose_decision(judge(BINARY, 10), DecisionConfig(decide="f1", calibrate="temperature"))
 

@@ -7,6 +7,7 @@ from kerasbert.config import FitConfig
 from kerasbert.config_json import to_json
 from kerasbert.data.calibration import Calibration
 from kerasbert.data.chosen import Chosen, ChosenLabel
+from kerasbert.data.facts import rows_sha256
 from kerasbert.reporting.comparing import compare
 from kerasbert.reporting.intervals import find_intervals
 from kerasbert.reporting.page import write_page
@@ -118,16 +119,16 @@ def test_calibration_is_drawn_before_and_after(tmp_path):
     labels = type(judged.labels)(
         "binary", ("label",), judged.labels.names, (0.5, 0.4),
         calibration=Calibration("temperature", (2.0,)),
-        chosen=Chosen("f1", "temperature", "rows.csv", 200,
-                      (ChosenLabel("label 1", 3, "its own", is_reached=False),),
-                      macro_f1=(0.5, 0.75), calibration_error=(0.2, 0.1)),
+        chosen=Chosen("f1", "temperature", "rows.csv", 200, rows_sha256(judged.examples),
+                      (ChosenLabel("label 1", 3, "rows", is_reached=False),),
+                      (0.5, 0.75), (0.4, 0.6), (0.2, 0.1)),
     )  # fmt: skip
     page = check_page(written(tmp_path, judged.decided_by(labels)))
     assert "Calibration before and after" in page.text
     assert "the model's own" in page.text
     assert "chosen on these very rows" in page.text
     assert "macro F1 0.500 before and 0.750 after" in page.text
-    assert "not reached for label 1" in page.text
+    assert "That f1 is reached on new rows is not sure for label 1." in page.text
     other = type(judged)(labels, judged.examples.take(range(9)), judged.raw[:9])
     assert "were chosen on 200 rows of rows.csv" in check_page(written(tmp_path, other)).text
 
