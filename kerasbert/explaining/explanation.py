@@ -6,6 +6,8 @@ from typing import Any
 METHODS = ("integrated-gradients", "leave-out")
 # Points that integrated gradients begin with: enough for five in six comments.
 STEPS = 50
+# As many as one may ask for.
+MAX_STEPS = 1000
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from kerasbert.data.batches import MAX_PIECES
 from kerasbert.data.labels import Labels
 from kerasbert.errors import InputError
-from kerasbert.explaining.explanation import Explanation
+from kerasbert.explaining.explanation import MAX_STEPS, Explanation
 from kerasbert.explaining.words import Reading
 from kerasbert.models.bert import BertEncoder
 from kerasbert.models.running import running_copy
@@ -134,9 +134,17 @@ def slopes(labels: Labels, outputs: np.ndarray, column: int) -> np.ndarray:
 
 @functools.cache
 def _gauss_legendre(steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points between 0 and 1 and the weights of their values, which add up to 1."""
-    points, weights = np.polynomial.legendre.leggauss(steps)
-    return (points + 1) / 2, weights / 2
+    """Points between 0 and 1 and the weights of their values, which add up to 1.
+
+    More points than `MAX_STEPS` are those of fewer, in equal parts of the way: finding n of them at
+    once takes n x n numbers.
+    """
+    parts = 1
+    while steps > parts * MAX_STEPS:
+        parts *= 2
+    points, weights = np.polynomial.legendre.leggauss(-(-steps // parts))
+    points = (np.arange(parts)[:, None] + (points + 1) / 2) / parts
+    return points.ravel(), np.tile(weights / 2 / parts, parts)
 
 
 def _trace_gradients(model: keras.Model, slopes: Callable) -> Callable:
