@@ -1,5 +1,6 @@
 """Groups of terms that may be exchanged for each other, and texts in which they are."""
 
+import csv
 import dataclasses
 import re
 from collections.abc import Iterable
@@ -8,6 +9,8 @@ from pathlib import Path
 from kerasbert.errors import InputError
 
 _HYPHEN = "[-\u2010\u2011]"
+# A comment behind terms; but C# and #hashtags are terms.
+_COMMENT = re.compile(r"\s#|^#\s")
 NEUTRAL_TERMS = Path(__file__).parent / "identity_terms.csv"
 
 
@@ -71,9 +74,11 @@ class Terms:
 
 
 def read_terms(path: str | Path = NEUTRAL_TERMS) -> Terms:
-    """Read a file with one group a line, its terms with commas between them.
+    """Read a CSV file with one group a row, as many terms as there are.
 
-    What follows a `#` is a comment; letter case does not matter. A plural is a term of its own.
+    A line that begins with `#` is a comment. A term with a comma, or one that begins with `#` and
+    begins its line, is in quotes. Empty cells at the end of a row, which spreadsheets write, are
+    none. Letter case does not matter. A plural is a term of its own.
 
     Args:
         path: the file, in UTF-8. Default: neutral terms of religion, origin, gender, orientation,
@@ -92,15 +97,9 @@ def read_terms(path: str | Path = NEUTRAL_TERMS) -> Terms:
         raise InputError(f"{path} is not UTF-8: {error.reason}. Save it as UTF-8.") from None
     groups, line_of = [], {}
     for number, line in enumerate(lines, start=1):
-        content = line.partition("#")[0]
-        if not content.strip():
+        group = _read_line(line, f"{path}, line {number}")
+        if not group:
             continue
-        group = tuple(" ".join(term.split()) for term in content.split(","))
-        if len(group) < 2 or not all(group):
-            raise InputError(
-                f"{path}, line {number}: expected at least two terms with commas between them. "
-                f"Received: {content.strip()!r}."
-            )
         for term in group:
             if before := line_of.get(term.casefold()):
                 raise InputError(
@@ -112,6 +111,30 @@ def read_terms(path: str | Path = NEUTRAL_TERMS) -> Terms:
     if not groups:
         raise InputError(f"{path} has no terms. Expected one group a line, such as man,woman.")
     return Terms(tuple(groups))
+
+
+def _read_line(line: str, where: str) -> tuple[str, ...]:
+    """The terms of a line; none of a comment or an empty one."""
+    if line.lstrip().startswith("#"):
+        return ()
+    try:
+        (cells,) = csv.reader([line], skipinitialspace=True, strict=True)
+    except csv.Error as error:
+        raise InputError(f"{where}: not CSV: {error}. Received: {line!r}.") from None
+    group = [" ".join(cell.split()) for cell in cells]
+    while group and not group[-1]:
+        group.pop()
+    if group and (len(group) < 2 or not all(group)):
+        separators = [name for sign, name in ((";", "semicolons"), ("\t", "tabs")) if sign in line]
+        hint = f" It has {separators[0]}: write commas instead." if separators else ""
+        raise InputError(
+            f"{where}: expected at least two terms with commas between them. "
+            f"Received: {line.strip()!r}.{hint}"
+        )
+    for term in group:
+        if _COMMENT.search(term):
+            raise InputError(f"{where}: put the comment on a line of its own. Received: {term!r}.")
+    return tuple(group)
 
 
 def _key(term: str) -> str:
@@ -155,6 +178,6 @@ def _in_the_case_of(found: str, listed: str, term: str) -> str:
     """A term in the letter case in which another, listed in its own, was found."""
     if found.islower() and not listed.islower():
         return term.lower()
-    if found.isupper() and len(found) > 1:
+    if found.isupper() and len(found) > 1 and not listed.isupper():
         return term.upper()
     return term[0].upper() + term[1:] if found[0].isupper() else term

@@ -82,8 +82,16 @@ def test_letters_without_a_single_lower_case():
 
 def test_a_file_of_terms(tmp_path):
     path = tmp_path / "terms.csv"
-    path.write_text("\ufeff# pets\ncat, dog ,guinea   pig\n\nman,woman # people\n", "utf-8")
+    path.write_text("\ufeff# pets\ncat, dog ,guinea   pig\n\n # people\nman,woman,\n,,\n", "utf-8")
     assert read_terms(path).groups == (("cat", "dog", "guinea pig"), ("man", "woman"))
+
+
+def test_a_file_of_terms_is_csv(tmp_path):
+    path = tmp_path / "terms.csv"
+    path.write_text('"Latin, American", "say ""no"""\nC#,Java\n"#metoo",#blm\n', "utf-8")
+    terms = read_terms(path)
+    assert terms.groups == (("Latin, American", 'say "no"'), ("C#", "Java"), ("#metoo", "#blm"))
+    assert terms.exchange("C# #MeToo", "C#", "Java") == "Java #MeToo"
 
 
 def test_the_packages_own_terms():
@@ -98,6 +106,11 @@ def test_the_packages_own_terms():
     [
         ("a,b\n# c\nd\n", "line 3: expected at least two terms with commas between them."),
         ("a,,b\n", "line 1: expected at least two terms"),
+        ("man;woman\n", "Received: 'man;woman'. It has semicolons: write commas instead."),
+        ("man\twoman\n", "It has tabs: write commas instead."),
+        ("a,b # c\n", "line 1: put the comment on a line of its own. Received: 'b # c'."),
+        ("a,b, # c\n", "line 1: put the comment on a line of its own. Received: '# c'."),
+        ('"a,b\n', "line 1: not CSV: unexpected end of data."),
         ("a,b\nc,A\n", "line 2: the term 'A' is in line 1 already."),
         ("a,a\n", "line 1: the term 'a' is in line 1 already."),
         ("# nothing\n", "has no terms. Expected one group a line, such as man,woman."),
