@@ -62,10 +62,10 @@ def printable(text: str) -> str:
     return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def headline(explanation: Explanation) -> str:
-    """Such as `rude 0.9731, by integrated gradients`."""
-    method = METHOD_NAMES[explanation.method]
-    return f"{printable(explanation.label)} {explanation.probability:.4f}, by {method}"
+def headline(label: str, probability: float, row: int | None = None) -> str:
+    """Such as `row 7: rude 0.9731`; without the row for a text that is of no file."""
+    where = "" if row is None else f"row {row:,}: "
+    return f"{where}{printable(label)} {probability:.4f}"
 
 
 def sum_line(explanation: Explanation) -> str:
