@@ -65,11 +65,12 @@ class PathIntegrator:
             reading: the text.
             column: of the label.
             steps: points to begin with; there are up to eight times as many where the contributions
-                are off by more than a hundredth of the probability's range.
+                are off by more than a hundredth of the probability's range. The explanation says
+                whether that was enough; it may not be where a calibration has steps.
         """
         for doubling in range(_DOUBLINGS + 1):
             explanation = self._explain_in(reading, column, steps * 2**doubling)
-            if abs(explanation.completeness_error) <= self._tolerance:
+            if explanation.is_tolerance_reached:
                 break
         return explanation
 
@@ -90,6 +91,7 @@ class PathIntegrator:
             baseline_probability=first,
             words=reading.words(by_word[reading.words_read]),
             steps=steps,
+            tolerance=self._tolerance,
         )
 
     def _along(self, reading: Reading, column: int, shares: np.ndarray):

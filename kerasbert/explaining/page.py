@@ -14,6 +14,7 @@ from kerasbert.explaining.showing import (
     signed,
     strength,
     sum_line,
+    tolerance_line,
     unread_line,
 )
 from kerasbert.explaining.swapping import SwappedText, summarise
@@ -115,6 +116,8 @@ def _explanation_section(explanation: Explanation, row: int | None) -> str:
     ]
     head = headline(explanation.label, explanation.probability, row)
     notes = filter(None, (sum_line(explanation), unread_line(explanation)))
+    warning = tolerance_line(explanation)
+    warning = f"<p><strong>{_escape(warning)}</strong></p>" if warning else ""
     strongest = explanation.strongest(_STRONGEST)
     tables = _words_table("Strongest words", strongest) if strongest else ""
     if len(explanation.words) > len(strongest):
@@ -125,7 +128,7 @@ def _explanation_section(explanation: Explanation, row: int | None) -> str:
     return (
         f"<section><h2>{_escape(head)}</h2>"
         f'<p class="note">by {METHOD_NAMES[explanation.method]}</p>{"".join(parts)}{tables}'
-        f'<p class="note">{" ".join(map(_escape, notes))}</p></section>'
+        f'<p class="note">{" ".join(map(_escape, notes))}</p>{warning}</section>'
     )
 
 

@@ -17,6 +17,7 @@ from kerasbert.explaining.showing import (
     signed,
     strength,
     sum_line,
+    tolerance_line,
     unread_line,
 )
 from kerasbert.explaining.swapping import SwappedText, summarise
@@ -42,6 +43,8 @@ def print_explanation(console: Console, explanation: Explanation, row: int | Non
         console.print(_strongest_table(explanation))
     for line in filter(None, (sum_line(explanation), unread_line(explanation))):
         console.print(Text(line, style="dim"))
+    if line := tolerance_line(explanation):
+        console.print(Text(line, style="bold"))
     console.print()
 
 

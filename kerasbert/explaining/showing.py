@@ -80,6 +80,17 @@ def sum_line(explanation: Explanation) -> str:
     return line if is_gradient else f"{line} Words left out one by one need not add up."
 
 
+def tolerance_line(explanation: Explanation) -> str:
+    """That the contributions do not add up as they should; nothing where they do, or need not."""
+    if explanation.is_tolerance_reached in (None, True):
+        return ""
+    return (
+        f"Tolerance not reached: the completeness error is above {explanation.tolerance:.4g}, even "
+        f"with {explanation.steps:,} points. Take these contributions as rough; more steps, or the "
+        "method leave-out, may tell more."
+    )
+
+
 def unread_line(explanation: Explanation) -> str:
     """How many words the model did not read; nothing where it read all."""
     unread = sum(not word.is_read for word in explanation.words)

@@ -36,6 +36,7 @@ def test_contributions_add_up_to_the_difference(form, make_classifier):
         assert explanation.probability == pytest.approx(row[column], abs=1e-5)
         assert abs(explanation.completeness_error) < 0.01
         assert explanation.steps >= 30
+        assert explanation.is_tolerance_reached
         assert explanation.sum_of_contributions == pytest.approx(
             explanation.change + explanation.completeness_error
         )
@@ -242,6 +243,7 @@ def test_more_points_where_they_are_too_few(make_classifier, monkeypatch):
     explainer = Explainer(make_classifier().run)  # the classifier's own has its tolerance
     (explanation,) = explainer.explain(["you are kind"], None, np.array([[0.5, 0.5]]), steps=2)
     assert explanation.steps == 16
+    assert not explanation.is_tolerance_reached
 
 
 def test_half_precision_is_explained_in_float32(make_classifier):
