@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasbert.data.labels import Labels
 from kerasbert.errors import InputError, did_you_mean
-from kerasbert.explaining.explanation import METHODS, STEPS, Explanation
+from kerasbert.explaining.explanation import MAX_STEPS, METHODS, STEPS, Explanation
 from kerasbert.explaining.integrated_gradients import PathIntegrator
 from kerasbert.explaining.leaving_out import leave_out
 from kerasbert.explaining.words import read_texts
@@ -50,16 +50,18 @@ class Explainer:
             steps: points that integrated gradients begin with.
 
         Raises:
-            InputError: an unknown label or method, `steps` below 1, or a method that this run
-                does not allow.
+            InputError: an unknown label or method, `steps` below 1 or above `MAX_STEPS`, or a
+                method that this run does not allow.
         """
         if method not in METHODS:
             raise InputError(
                 f"`method` must be one of {', '.join(map(repr, METHODS))}. Received: "
                 f"method={method!r}.{did_you_mean(method, METHODS)}"
             )
-        if steps < 1:
-            raise InputError(f"`steps` must be at least 1. Received: steps={steps!r}.")
+        if not 1 <= steps <= MAX_STEPS:
+            raise InputError(
+                f"`steps` must be at least 1 and at most {MAX_STEPS:,}. Received: steps={steps!r}."
+            )
         columns = [explained_column(self._run.labels, row, label) for row in outputs]
         found: list[Explanation] = []
         for start in range(0, len(texts), _CHUNK):

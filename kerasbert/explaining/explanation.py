@@ -6,6 +6,8 @@ from typing import Any
 METHODS = ("integrated-gradients", "leave-out")
 # Points that integrated gradients begin with: enough for five in six comments.
 STEPS = 50
+# As many as one may ask for.
+MAX_STEPS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Explanation:
             in the place of each piece of a word. `"leave-out"`: no words at all.
         words: of the first text and then of the second, in their order.
         steps: points on the path of integrated gradients; None for the other method.
+        tolerance: how large a `completeness_error` was to be at most, in probability or score; None
+            for the other method, which promises nothing.
     """
 
     text: str
@@ -57,6 +61,7 @@ class Explanation:
     baseline_probability: float
     words: tuple[Word, ...]
     steps: int | None = None
+    tolerance: float | None = None
 
     @property
     def change(self) -> float:
@@ -73,22 +78,29 @@ class Explanation:
         """How far the contributions, added up, are from `change`."""
         return self.sum_of_contributions - self.change
 
+    @property
+    def is_tolerance_reached(self) -> bool | None:
+        """Whether the contributions add up as well as they were to; None if they need not."""
+        return None if self.tolerance is None else abs(self.completeness_error) <= self.tolerance
+
     def strongest(self, most: int) -> list[Word]:
         """At most so many of the words that were read, those that move the most first."""
         read = [word for word in self.words if word.is_read]
         return sorted(read, key=lambda word: -abs(word.contribution))[:most]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as JSON values: the fields, and the three numbers that follow from them."""
+        """All of it as JSON values: the fields, and what follows from them."""
         return dataclasses.asdict(self) | {
             "words": [dataclasses.asdict(word) for word in self.words],
             "change": self.change,
             "sum_of_contributions": self.sum_of_contributions,
             "completeness_error": self.completeness_error,
+            "is_tolerance_reached": self.is_tolerance_reached,
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Explanation":
         """The explanation that `to_dict` gave."""
-        fields = {field.name: values[field.name] for field in dataclasses.fields(cls)}
+        names = [field.name for field in dataclasses.fields(cls)]
+        fields = {name: values[name] for name in names if name in values}
         return cls(**fields | {"words": tuple(Word(**word) for word in values["words"])})

@@ -16,7 +16,7 @@ import numpy as np
 from kerasbert.data.batches import MAX_PIECES
 from kerasbert.data.labels import Labels
 from kerasbert.errors import InputError
-from kerasbert.explaining.explanation import Explanation
+from kerasbert.explaining.explanation import MAX_STEPS, Explanation
 from kerasbert.explaining.words import Reading
 from kerasbert.models.bert import BertEncoder
 from kerasbert.models.running import running_copy
@@ -65,11 +65,12 @@ class PathIntegrator:
             reading: the text.
             column: of the label.
             steps: points to begin with; there are up to eight times as many where the contributions
-                are off by more than a hundredth of the probability's range.
+                are off by more than a hundredth of the probability's range. The explanation says
+                whether that was enough; it may not be where a calibration has steps.
         """
         for doubling in range(_DOUBLINGS + 1):
             explanation = self._explain_in(reading, column, steps * 2**doubling)
-            if abs(explanation.completeness_error) <= self._tolerance:
+            if explanation.is_tolerance_reached:
                 break
         return explanation
 
@@ -90,6 +91,7 @@ class PathIntegrator:
             baseline_probability=first,
             words=reading.words(by_word[reading.words_read]),
             steps=steps,
+            tolerance=self._tolerance,
         )
 
     def _along(self, reading: Reading, column: int, shares: np.ndarray):
@@ -134,9 +136,17 @@ def slopes(labels: Labels, outputs: np.ndarray, column: int) -> np.ndarray:
 
 @functools.cache
 def _gauss_legendre(steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points between 0 and 1 and the weights of their values, which add up to 1."""
-    points, weights = np.polynomial.legendre.leggauss(steps)
-    return (points + 1) / 2, weights / 2
+    """Points between 0 and 1 and the weights of their values, which add up to 1.
+
+    More points than `MAX_STEPS` are those of fewer, in equal parts of the way: finding n of them at
+    once takes n x n numbers.
+    """
+    parts = 1
+    while steps > parts * MAX_STEPS:
+        parts *= 2
+    points, weights = np.polynomial.legendre.leggauss(-(-steps // parts))
+    points = (np.arange(parts)[:, None] + (points + 1) / 2) / parts
+    return points.ravel(), np.tile(weights / 2 / parts, parts)
 
 
 def _trace_gradients(model: keras.Model, slopes: Callable) -> Callable:

@@ -1,17 +1,20 @@
 """Explanations and exchanged terms as one HTML file: no scripts, nothing from elsewhere."""
 
 import html
+import itertools
 from collections.abc import Iterable, Sequence
 
 from kerasbert._drawing import BLUE, ORANGE
 from kerasbert.explaining.explanation import Explanation, Word
 from kerasbert.explaining.showing import (
     METHOD_NAMES,
+    headline,
     pieces_of,
     printable,
     signed,
     strength,
     sum_line,
+    tolerance_line,
     unread_line,
 )
 from kerasbert.explaining.swapping import SwappedText, summarise
@@ -19,6 +22,7 @@ from kerasbert.explaining.swapping import SwappedText, summarise
 _STRONGEST = 10
 # Of the colour behind the strongest word: more would leave the word itself hard to read.
 _OPACITY = 0.6
+_NO_ROWS = itertools.repeat(None)
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -58,12 +62,15 @@ tr {{ border-bottom: 1px solid var(--line); }}
 """
 
 
-def explanations_page(explanations: Sequence[Explanation], title: str) -> str:
+def explanations_page(
+    explanations: Sequence[Explanation], title: str, rows: Sequence[int | None] | None = None
+) -> str:
     """A page of texts, each word on the colour of what it does, with tables of the numbers.
 
     Args:
         explanations: in the order in which they are shown.
         title: of the page.
+        rows: of the texts, in their file.
 
     Returns:
         HTML in which everything that was not written here is escaped.
@@ -76,21 +83,23 @@ def explanations_page(explanations: Sequence[Explanation], title: str) -> str:
         f'<p class="note">{up} words move the answer up, {down} ones down; the stronger the '
         "colour, the more. Hover over a word for its number, or see the tables.</p>"
     )
-    return _page(title, [legend, *map(_explanation_section, explanations)])
+    return _page(title, [legend, *map(_explanation_section, explanations, rows or _NO_ROWS)])
 
 
-def swaps_page(swapped: Sequence[SwappedText], title: str) -> str:
+def swaps_page(
+    swapped: Sequence[SwappedText], title: str, rows: Sequence[int | None] | None = None
+) -> str:
     """A page of texts with their terms exchanged, and of what each term does; as above."""
     sections = []
-    if rows := summarise(swapped):
+    if terms := summarise(swapped):
         heads = ("put in", "times", "mean change", "largest change", "decisions flipped")
         cells = (
-            (row.term, row.num_swaps, signed(row.mean_change), signed(row.largest_change),
-             row.num_flipped)
-            for row in rows
+            (term.term, term.num_swaps, signed(term.mean_change), signed(term.largest_change),
+             term.num_flipped)
+            for term in terms
         )  # fmt: skip
         sections.append(f"<section>{_table('What each term does', heads, cells, 1)}</section>")
-    return _page(title, [*sections, *map(_swaps_section, swapped)])
+    return _page(title, [*sections, *map(_swaps_section, swapped, rows or _NO_ROWS)])
 
 
 def _page(title: str, sections: Iterable[str]) -> str:
@@ -98,14 +107,17 @@ def _page(title: str, sections: Iterable[str]) -> str:
     return _PAGE.format(title=_escape(title), body=body, up=ORANGE, down=BLUE)
 
 
-def _explanation_section(explanation: Explanation) -> str:
+def _explanation_section(explanation: Explanation, row: int | None) -> str:
     parts = [
         f'<p class="text" dir="auto">{"".join(_piece(explanation, piece) for piece in pieces)}</p>'
         for pieces in (
             pieces_of(explanation, part) for part in range(1 if explanation.pair is None else 2)
         )
     ]
+    head = headline(explanation.label, explanation.probability, row)
     notes = filter(None, (sum_line(explanation), unread_line(explanation)))
+    warning = tolerance_line(explanation)
+    warning = f"<p><strong>{_escape(warning)}</strong></p>" if warning else ""
     strongest = explanation.strongest(_STRONGEST)
     tables = _words_table("Strongest words", strongest) if strongest else ""
     if len(explanation.words) > len(strongest):
@@ -114,9 +126,9 @@ def _explanation_section(explanation: Explanation) -> str:
             f"<details><summary>All {len(explanation.words):,} words</summary>{every}</details>"
         )
     return (
-        f"<section><h2>{_escape(explanation.label)} {explanation.probability:.4f}</h2>"
+        f"<section><h2>{_escape(head)}</h2>"
         f'<p class="note">by {METHOD_NAMES[explanation.method]}</p>{"".join(parts)}{tables}'
-        f'<p class="note">{" ".join(map(_escape, notes))}</p></section>'
+        f'<p class="note">{" ".join(map(_escape, notes))}</p>{warning}</section>'
     )
 
 
@@ -133,7 +145,7 @@ def _piece(explanation: Explanation, piece: str | Word) -> str:
     return f'<span class="{kind}" style="background: {_tint(share)}" title="{title}">{text}</span>'
 
 
-def _swaps_section(swapped: SwappedText) -> str:
+def _swaps_section(swapped: SwappedText, row: int | None) -> str:
     parts = [swapped.text] if swapped.pair is None else [swapped.text, swapped.pair]
     texts = "".join(f'<p class="text" dir="auto">{_escape(part)}</p>' for part in parts)
     heads = ("exchanged", "for", "probability", "change", "decision")
@@ -143,8 +155,8 @@ def _swaps_section(swapped: SwappedText) -> str:
         for swap in swapped.swaps
     )  # fmt: skip
     table = _table("", heads, cells, 2) if swapped.swaps else "<p>No listed term is in it.</p>"
-    head = f"<h2>{_escape(swapped.label)} {swapped.probability:.4f}</h2>"
-    return f"<section>{head}{texts}{table}</section>"
+    head = headline(swapped.label, swapped.probability, row)
+    return f"<section><h2>{_escape(head)}</h2>{texts}{table}</section>"
 
 
 def _words_table(caption: str, words: Sequence[Word]) -> str:

@@ -10,12 +10,14 @@ from rich.text import Text
 from kerasbert._drawing import BLUE, ORANGE
 from kerasbert.explaining.explanation import Explanation
 from kerasbert.explaining.showing import (
+    METHOD_NAMES,
     headline,
     pieces_of,
     printable,
     signed,
     strength,
     sum_line,
+    tolerance_line,
     unread_line,
 )
 from kerasbert.explaining.swapping import SwappedText, summarise
@@ -25,22 +27,45 @@ _STRONGEST = 10
 _BAR = 20
 
 
-def print_explanation(console: Console, explanation: Explanation) -> None:
-    """Print the text, its words on the colour of what they do, and a table of the strongest."""
-    console.print(Text(headline(explanation), style="bold"))
+def print_explanation(console: Console, explanation: Explanation, row: int | None = None) -> None:
+    """Print the text, its words on the colour of what they do, and a table of the strongest.
+
+    Args:
+        console: where to.
+        explanation: of the text.
+        row: the text's, in its file.
+    """
+    head = headline(explanation.label, explanation.probability, row)
+    console.print(Text(f"{head}, by {METHOD_NAMES[explanation.method]}", style="bold"))
     for part in range(1 if explanation.pair is None else 2):
         console.print(_coloured(explanation, part))
     if explanation.words:
         console.print(_strongest_table(explanation))
     for line in filter(None, (sum_line(explanation), unread_line(explanation))):
         console.print(Text(line, style="dim"))
+    if line := tolerance_line(explanation):
+        console.print(Text(line, style="bold"))
     console.print()
 
 
-def print_swaps(console: Console, swapped: Sequence[SwappedText]) -> None:
-    """Print what exchanging terms does to each text, and what each term does to all of them."""
-    for text in swapped:
-        head = Text(f"{printable(text.label)} {text.probability:.4f}  ", style="bold")
+def print_swaps(
+    console: Console,
+    swapped: Sequence[SwappedText],
+    rows: Sequence[int | None] | None = None,
+    shown: Sequence[int] | None = None,
+) -> None:
+    """Print what exchanging terms does to each text, and what each term does to all of them.
+
+    Args:
+        console: where to.
+        swapped: the texts.
+        rows: theirs, in their file.
+        shown: which of the texts are shown one by one, counted from 0. Default: all.
+    """
+    for number in range(len(swapped)) if shown is None else shown:
+        text = swapped[number]
+        row = None if rows is None else rows[number]
+        head = Text(f"{headline(text.label, text.probability, row)}  ", style="bold")
         parts = [text.text] if text.pair is None else [text.text, text.pair]
         head.append(
             " | ".join(" ".join(printable(part).split()) for part in parts), style="not bold"

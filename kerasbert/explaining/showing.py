@@ -62,10 +62,10 @@ def printable(text: str) -> str:
     return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def headline(explanation: Explanation) -> str:
-    """Such as `rude 0.9731, by integrated gradients`."""
-    method = METHOD_NAMES[explanation.method]
-    return f"{printable(explanation.label)} {explanation.probability:.4f}, by {method}"
+def headline(label: str, probability: float, row: int | None = None) -> str:
+    """Such as `row 7: rude 0.9731`; without the row for a text that is of no file."""
+    where = "" if row is None else f"row {row:,}: "
+    return f"{where}{printable(label)} {probability:.4f}"
 
 
 def sum_line(explanation: Explanation) -> str:
@@ -78,6 +78,17 @@ def sum_line(explanation: Explanation) -> str:
         f"completeness error {signed(explanation.completeness_error)}."
     )
     return line if is_gradient else f"{line} Words left out one by one need not add up."
+
+
+def tolerance_line(explanation: Explanation) -> str:
+    """That the contributions do not add up as they should; nothing where they do, or need not."""
+    if explanation.is_tolerance_reached in (None, True):
+        return ""
+    return (
+        f"Tolerance not reached: the completeness error is above {explanation.tolerance:.4g}, even "
+        f"with {explanation.steps:,} points. Take these contributions as rough; more steps, or the "
+        "method leave-out, may tell more."
+    )
 
 
 def unread_line(explanation: Explanation) -> str:

@@ -52,8 +52,8 @@ class SwappedText:
         label: the one whose probability it is.
         probability: as the text is, 0 to 1; of a regression, the score.
         decision: as `Classifier.predict` gives it, in words.
-        swaps: one for each term in it and each other of the term's group; empty where the text has
-            no listed term.
+        swaps: one for each term in it and each other of the term's group, but one for two that are
+            both in it; empty where the text has no listed term.
     """
 
     text: str
@@ -93,7 +93,8 @@ def swap_terms(
 ) -> list[SwappedText]:
     """Exchange each listed term of each text for each other of its group, and judge again.
 
-    Only the terms change: an article before them stays as it is.
+    Only the terms change: an article before them stays as it is. Two terms of a text that stand
+    for each other are exchanged once.
 
     Args:
         classifier: what judges.
@@ -167,12 +168,16 @@ def _exchanges(parts: tuple[str, str | None], terms: Terms) -> list[tuple]:
     """Each term of a text or pair, each that takes its place, and the text and pair then."""
     written = [part for part in parts if part is not None]
     found = dict.fromkeys(term for part in written for term in terms.found_in(part))
+    pairs: dict[frozenset[str], tuple[str, str]] = {}
+    for term in found:
+        for other in terms.others(term):
+            # Exchanged with each other, two terms of a text give the same text from either side.
+            pairs.setdefault(frozenset((term, other)), (term, other))
     return [
         (
             term,
             other,
             *(None if part is None else terms.exchange(part, term, other) for part in parts),
         )
-        for term in found
-        for other in terms.others(term)
+        for term, other in pairs.values()
     ]

@@ -37,9 +37,44 @@ def test_to_files(command, toy_run, tmp_path):
     found = [Explanation.from_dict(each) for each in values["explanations"]]
     expected = kerasbert.load(toy_run, "float32").explain(["you fool", "dog"], method="leave-out")
     assert [each.words for each in found] == [each.words for each in expected]
+    assert [each["row"] for each in values["explanations"]] == [2, 4]
+    assert "<h2>row 4: rude 0." in (tmp_path / "e.html").read_text("utf-8")
     assert "you fool" not in (tmp_path / "e.html").read_text("utf-8")  # each word by itself
     check_refused(command(explain, *args), "e.html exists already. Name another, or pass")
     assert command(explain, *args, "--overwrite")[0] == 0
+
+
+def test_many_texts_on_the_screen_and_in_a_file(command, toy_run, tmp_path):
+    texts = [("dog",), *[(f"you {number}",) for number in range(21)], ("a man",)]
+    source = write_csv(tmp_path / "in.csv", ("text",), texts)
+    code, out, err = command(explain, toy_run, source, "--method", "leave-out")
+    assert (code, out.count("by leaving words out")) == (0, 20)
+    assert "row 2: rude 0." in out
+    assert err == (
+        "warning: explained the first 20 of 23 texts. --html FILE or --json FILE has all.\n"
+    )
+    args = (toy_run, source, "--method", "leave-out", "--json", tmp_path / "e.json")
+    assert command(explain, *args)[2] == ""
+    values = json.loads((tmp_path / "e.json").read_text("utf-8"))["explanations"]
+    assert [(each["row"], each["text"]) for each in values] == [
+        (row, text) for row, (text,) in enumerate(texts, start=2)
+    ]
+    code, out, err = command(explain, toy_run, source, "--swap-terms")
+    assert (code, out.count("row "), out.count("row 24: rude")) == (0, 1, 1)
+    assert "showed 1 of 1 texts with a listed term, out of 23." in err
+    command(explain, toy_run, source, "--swap-terms", "--json", tmp_path / "s.json")
+    values = json.loads((tmp_path / "s.json").read_text("utf-8"))["texts"]
+    assert [each["row"] for each in values] == list(range(2, 25))
+
+
+def test_another_encoding(command, toy_run, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_bytes("text\nein böser Hund\n".encode("cp1252"))
+    args = (toy_run, source, "--method", "leave-out")
+    check_refused(command(explain, *args), "encoding")
+    code, out, _ = command(explain, *args, "--encoding", "cp1252")
+    assert code == 0
+    assert "ein böser Hund" in out
 
 
 def test_exchanged_terms(command, toy_run, tmp_path):
@@ -63,13 +98,17 @@ def test_exchanged_terms(command, toy_run, tmp_path):
         ([], "Expected either an input file or --text."),
         (["--text", "a", "--label", "Civl"], "Received: label='Civl'. Did you mean 'civil'?"),
         (["--text", "a", "--method", "leave"], "Did you mean 'leave-out'?"),
-        (["--text", "a", "--steps", "0"], "`steps` must be at least 1."),
+        (["--text", "a", "--steps", "0"], "`steps` must be at least 1 and at most 1,000."),
+        (["--text", "a", "--steps", "1001"], "Received: steps=1001."),
         (["--text", "a", "--pair", "b"], "was trained on single texts"),
+        (["--text", "a", "--pair", "b", "c"], "Expected as many texts after --pair as after"),
         (["--text", "a", "--html", "x.txt"], "must end in .html"),
         (["--text", "a", "--json", "{tmp}/no/x.json"], "There is no directory"),
         (["--text", "a", "--swap-terms", "{tmp}/none"], "There is no file of terms"),
         (["--text", "a", "--swap-terms", "{tmp}/bad.csv"], "bad.csv, line 2: expected at least"),
         (["--text", "a", "--swap-terms", "a", "b"], "`--swap-terms` takes one file."),
+        (["--text", "a", "--swap-terms", "--steps", "9"], "it takes neither --method nor --steps"),
+        (["--text", "a", "--method", "leave-out", "--swap-terms"], "it takes neither --method"),
         (["{tmp}/other.csv"], "has no column 'text'"),
     ],
 )

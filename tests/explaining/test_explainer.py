@@ -11,7 +11,7 @@ from kerasbert.data.labels import Labels
 from kerasbert.errors import InputError
 from kerasbert.explaining.explainer import Explainer, explained_column
 from kerasbert.explaining.explanation import METHODS, Explanation
-from kerasbert.explaining.integrated_gradients import slopes
+from kerasbert.explaining.integrated_gradients import _gauss_legendre, slopes
 from kerasbert.models.running import running_copy
 from tests.conftest import WORDS
 
@@ -36,10 +36,25 @@ def test_contributions_add_up_to_the_difference(form, make_classifier):
         assert explanation.probability == pytest.approx(row[column], abs=1e-5)
         assert abs(explanation.completeness_error) < 0.01
         assert explanation.steps >= 30
+        assert explanation.is_tolerance_reached
         assert explanation.sum_of_contributions == pytest.approx(
             explanation.change + explanation.completeness_error
         )
     assert abs(explanation.change) > 1e-4
+
+
+@pytest.mark.parametrize("steps", [1, 9, 1000, 8000])
+def test_points_on_the_way(steps, monkeypatch):
+    find, asked = np.polynomial.legendre.leggauss, []
+    monkeypatch.setattr(
+        np.polynomial.legendre, "leggauss", lambda n: [asked.append(n), find(min(n, 50))][1]
+    )
+    points, weights = _gauss_legendre.__wrapped__(steps)
+    assert max(asked) <= 1000
+    assert len(points) == len(weights) == min(steps, 50) * (steps // max(asked))
+    assert points[0] > 0 and points[-1] < 1 and (np.diff(points) > 0).all()
+    assert weights @ points == pytest.approx(1 / 2)
+    assert weights.sum() == pytest.approx(1)
 
 
 def test_a_graph_gives_the_same(make_classifier):
@@ -213,7 +228,7 @@ def test_there_and_back_as_a_dict(method, make_classifier):
     [
         ({"method": "leave_out"}, "Received: method='leave_out'. Did you mean 'leave-out'?"),
         ({"label": "ruder"}, "`label` must be one of 'civil', 'rude'."),
-        ({"steps": 0}, "`steps` must be at least 1. Received: steps=0."),
+        ({"steps": 0}, "`steps` must be at least 1 and at most 1,000. Received: steps=0."),
         ({"text_pairs": ["b"]}, "was trained on single texts"),
     ],
 )
@@ -228,6 +243,7 @@ def test_more_points_where_they_are_too_few(make_classifier, monkeypatch):
     explainer = Explainer(make_classifier().run)  # the classifier's own has its tolerance
     (explanation,) = explainer.explain(["you are kind"], None, np.array([[0.5, 0.5]]), steps=2)
     assert explanation.steps == 16
+    assert not explanation.is_tolerance_reached
 
 
 def test_half_precision_is_explained_in_float32(make_classifier):

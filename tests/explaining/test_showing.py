@@ -94,6 +94,22 @@ def test_words_that_were_not_read_are_counted():
     assert '<span class="unread" title="not read">' in page
 
 
+def test_a_tolerance_that_was_not_reached_is_said():
+    values = {"method": "integrated-gradients", "steps": 400}
+    one = explanation(tolerance=0.01, **values)
+    line = "Tolerance not reached: the completeness error is above 0.01, even with 400 points."
+    assert one.to_dict()["is_tolerance_reached"] is False
+    assert Explanation.from_dict(one.to_dict() | {"row": 7}) == one
+    older = {name: value for name, value in one.to_dict().items() if "tolerance" not in name}
+    assert Explanation.from_dict(older).is_tolerance_reached is None
+    assert line in " ".join(printed(print_explanation, one).split())
+    assert line in explanations_page([one], "t")
+    for fine in (explanation(tolerance=0.11, **values), explanation()):
+        assert "Tolerance" not in printed(print_explanation, fine)
+        assert "Tolerance" not in explanations_page([fine], "t")
+    assert fine.to_dict()["is_tolerance_reached"] is None
+
+
 def test_no_words():
     one = explanation(text="", contributions=())
     assert "completeness error" in " ".join(printed(print_explanation, one).split())

@@ -32,9 +32,17 @@ def test_each_term_is_exchanged_for_each_other_of_its_group(make_classifier):
 def test_both_texts_of_a_pair(make_classifier):
     classifier = make_classifier(pair_column="other")
     (text,) = swap_terms(classifier, ["a dog"], ["the dog, not a cat"], terms=TERMS)
-    (first, second) = text.swaps
-    assert (first.term, first.text, first.pair) == ("dog", "a cat", "the cat, not a dog")
-    assert (second.term, second.text, second.pair) == ("cat", "a cat", "the cat, not a dog")
+    (swap,) = text.swaps  # and not once more from cat to dog, which gives the same
+    assert (swap.term, swap.text, swap.pair) == ("dog", "a cat", "the cat, not a dog")
+
+
+def test_terms_that_stand_for_each_other_are_exchanged_once(make_classifier):
+    (text,) = swap_terms(make_classifier(), ["a woman with a man"], terms=TERMS)
+    assert [(swap.term, swap.other, swap.text) for swap in text.swaps] == [
+        ("woman", "man", "a man with a woman"),
+        ("woman", "idiot", "a idiot with a man"),
+        ("man", "idiot", "a woman with a idiot"),
+    ]
 
 
 def test_a_regression_flips_nothing(make_classifier):
