@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -150,6 +151,22 @@ def test_suspects_are_named_in_their_order(command, tmp_path):
     ]
 
 
+def test_a_file_that_is_read_is_never_replaced(command, files, tmp_path):
+    before = [Path(file).read_bytes() for file in files]
+    link = tmp_path / "link.csv"
+    link.symlink_to(files[1])
+    for target in (*files, link, f"{tmp_path}/./train.csv"):
+        code, out, err = command(*files, "--rows", target, "--overwrite")
+        assert (code, out) == (2, "")
+        assert "`rows` must be another file than those that are read. Received: rows=" in err
+    predictions = write_csv(tmp_path / "out_of_fold.csv", ("row", "label"), [(2, "civil")])
+    code, _, err = command(
+        files[0], "--suspects", predictions, "--rows", predictions, "--overwrite"
+    )
+    assert (code, "`rows` must be another file" in err) == (2, True)
+    assert [Path(file).read_bytes() for file in files] == before
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -158,8 +175,12 @@ def test_suspects_are_named_in_their_order(command, tmp_path):
         (["{train}", "{train}"], "`files` must be at least one file, each named once"),
         (["{train}", "--similarity", "0"], "`similarity` must be above 0 and at most 1"),
         (["{train}", "--max-length", "3"], "`max_length` must be at least 4"),
-        (["{train}", "--json", "found.csv"], "must end in .json"),
-        (["{train}", "--rows", "{train}"], "exists already"),
+        (["{train}", "{tmp}/./train.csv"], "`files` must be at least one file, each named once"),
+        (
+            ["{train}", "--json", "found.csv"],
+            "`json` must end in .json. Received: json='found.csv'",
+        ),
+        (["{train}", "--rows", "{test}"], "exists already"),
         (
             ["{train}", "--task", "regression", "--label-columns", "label", "text"],
             "--task regression needs one label column. Received: 'label', 'text'.",
@@ -169,8 +190,10 @@ def test_suspects_are_named_in_their_order(command, tmp_path):
         ([], "`files` must be at least one file, each named once. Received: files=()"),
     ],
 )
-def test_bad_calls(args, message, command, files):
-    code, out, err = command(*(arg.format(train=files[0]) for arg in args))
+def test_bad_calls(args, message, command, files, tmp_path):
+    code, out, err = command(
+        *(arg.format(train=files[0], test=files[1], tmp=tmp_path) for arg in args)
+    )
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
