@@ -59,7 +59,8 @@ def _files_table(finding: Finding) -> Table:
     table.add_row("rows", *(f"{size:,}" for size in sizes), end_section=True)
     shown = list(finding.balance.items())
     for label, counts in shown[:_MOST_LABELS]:
-        table.add_row(Text(one_line(label, 40)), *map(_share, counts, sizes))
+        name = label if label.isprintable() else repr(label)
+        table.add_row(Text(one_line(name, 40)), *map(_share, counts, sizes))
     if rest := [counts for _, counts in shown[_MOST_LABELS:]]:
         counts = map(sum, zip(*rest, strict=True))
         table.add_row(f"{len(rest):,} other labels", *map(_share, counts, sizes))
