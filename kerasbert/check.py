@@ -26,8 +26,8 @@ class CheckConfig:
     """Rows, labels, lengths, repeated and broken texts of files, before a model learns from them.
 
     Serious is: the same text in two files, or with different labels; labels that are missing,
-    cannot be learned, or differ only in case or spaces; broken letters; a training file with
-    nothing to learn; a --max-length that cuts more than half of a file's texts.
+    cannot be learned, or read as the same; a wrong --encoding and broken letters; a training
+    file with nothing to learn; a --max-length that cuts more than half of a file's texts.
     """
 
     # The file to train on (.csv, .parquet, .jsonl), and then those to validate and test on.
@@ -115,7 +115,8 @@ def main(args: list[str]) -> None:
             say=status.update,
         )
     show(finding, Console(highlight=False))
-    if finding.problems and config.rows is None:
+    has_rows = any(problem.rows is not None for problem in finding.problems)
+    if has_rows and config.rows is None:
         print("--rows FILE.csv writes all rows concerned.")
     if config.json is not None:
         with written_file(Path(config.json)) as file:

@@ -148,7 +148,8 @@ def _what_was_dropped(
     if num_elsewhere:
         names = " or ".join(dict.fromkeys(examples.source for examples in others))
         what.append(f"{num_elsewhere:,} whose text is in {names}")
+    choice = " Where labels differed, the most frequent one stays." * (num_repeated > 0)
     return (
         f"{train.source}: --drop-duplicates dropped {len(train) - len(kept):,} of {len(train):,} "
-        f"rows, {' and '.join(what)}. Where labels differed, the most frequent one stays."
+        f"rows, {' and '.join(what)}.{choice}"
     )

@@ -5,10 +5,13 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kerasbert import _cli, check
+from kerasbert.checking.showing import short_names
 from kerasbert.checking.writing import COLUMNS
+from tests.checking.making import make_rows
 from tests.conftest import write_csv
 
 HEADER = ("text", "label")
@@ -119,8 +122,40 @@ def test_a_file_in_another_encoding_is_checked_nevertheless(command, tmp_path):
     path.write_bytes("text,label\ncafé,a\nthe,a\ndog,b\nman,b\n".encode("cp1252"))
     code, out, _ = command(path, "--strict")
     assert code == 1
-    assert "Serious: broken_encoding." in out
+    assert "Serious: wrong_encoding, broken_encoding." in out
+    assert (
+        f"{path}, row 2: the byte 0xe9 is not utf-8. Pass --encoding with the right one (often "
+        "cp1252), or save the file as UTF-8\n"
+    ) in out
     assert "Nothing serious." in command(path, "--strict", "--encoding", "cp1252")[1]
+    path.write_text("text,label\ncaf\ufffd,a\nthe,a\ndog,b\nman,b\n", encoding="utf-8")
+    assert "Serious: broken_encoding." in command(path)[1]
+
+
+def test_no_rows_are_offered_where_none_would_be_written(command, tmp_path):
+    rows = [(text, number % 2, 0) for number, (text, _) in enumerate(GOOD)]
+    path = write_csv(tmp_path / "good.csv", ("text", "rude", "threat"), rows)
+    code, out, _ = command(path, "--label-columns", "rude", "threat")
+    assert (code, "nothing to learn in 'threat'" in out) == (0, True)
+    assert out.endswith("Nothing serious.\n")
+
+
+def test_a_label_with_what_is_invisible_is_shown_as_it_is(command, tmp_path):
+    path = write_csv(tmp_path / "good.csv", HEADER, [*GOOD, ("a man", "rude\u200b")])
+    assert "'rude\\u200b'" in command(path)[1]
+
+
+def test_names_of_files_are_not_cut_in_the_midst():
+    assert short_names(["train.csv", "test.csv"]) == ["train.csv", "test.csv"]
+    assert short_names(["davidson_train.csv", "test.csv"]) == ["davidson_train", "test"]
+    names = ["jigsaw_multilabel_train.csv", "jigsaw_multilabel_test.csv"]
+    assert short_names(names) == ["...label_train", "...ilabel_test"]
+    assert short_names(["a/comments_of_all.csv", "b/comments_of_all.csv"]) == ["file 1", "file 2"]
+
+
+def test_a_row_of_several_suspicious_labels_counts_once():
+    rows = make_rows(["a", "b"], ["c"])
+    assert rows.per_file(np.array([1, 1, 2, 1])) == [1, 1]
 
 
 def test_scores_and_pairs(command, tmp_path):
