@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasbert.config import DataConfig
 from kerasbert.data.examples import Examples
-from kerasbert.data.near_duplicates import SIMILARITY, find_near_duplicates
+from kerasbert.data.near_duplicates import SIMILARITY, NearDuplicates, find_near_duplicates
 from kerasbert.data.shingles import similarities
 from kerasbert.data.splitting import text_groups
 from kerasbert.errors import InputError, InputWarning
@@ -95,20 +95,7 @@ def _kept(everything: Examples, num_train: int, *, is_near: bool) -> tuple[np.nd
         return np.sort(first[~is_elsewhere[first]]), is_elsewhere
     found = find_near_duplicates(everything)
     text_of, texts = found.text_of[:num_train], found.text_of[found.pairs]  # (n,), (pairs, 2)
-    is_held_out = np.zeros(len(everything), bool)  # by text
-    is_held_out[found.text_of[num_train:]] = True
-    is_like = is_held_out.copy()
-    for one, other in (texts.T, texts.T[::-1]):
-        is_like[one[is_held_out[other]]] = True
-    # Not all pairs of a large group are known, so each is held against its first held-out row too.
-    held_out = num_train + np.arange(len(everything) - num_train)
-    groups, first = np.unique(found.group_of[held_out], return_index=True)
-    held_out_of = dict(zip(groups.tolist(), held_out[first].tolist(), strict=True))
-    is_elsewhere = is_like[text_of]
-    rest = [row for row in range(num_train) if found.group_of[row] in held_out_of]
-    rest = np.array([row for row in rest if not is_elsewhere[row]], np.int64)
-    pairs = np.array([(row, held_out_of[found.group_of[row]]) for row in rest], np.int64)
-    is_elsewhere[rest] = similarities(everything, pairs.reshape(-1, 2)) >= SIMILARITY
+    is_elsewhere = _is_like_held_out(everything, num_train, found)
     left = np.flatnonzero(~is_elsewhere)
     labels = labels[left]
     # A row speaks for each group, and stays; one of each other text may. What is like the speaker
@@ -130,6 +117,26 @@ def _kept(everything: Examples, num_train: int, *, is_near: bool) -> tuple[np.nd
             stays.add(int(text_of[row]))
             kept.append(row)
     return np.sort(np.array(kept, np.int64)), is_elsewhere
+
+
+def _is_like_held_out(everything: Examples, num_train: int, found: NearDuplicates) -> np.ndarray:
+    """Which training rows are near-duplicates of a held-out one, bool of shape (n,)."""
+    texts = found.text_of[found.pairs]  # (pairs, 2)
+    is_held_out = np.zeros(len(everything), bool)  # by text
+    is_held_out[found.text_of[num_train:]] = True
+    is_like = is_held_out.copy()
+    for one, other in (texts.T, texts.T[::-1]):
+        is_like[one[is_held_out[other]]] = True
+    # Not all pairs of a large group are known, so each is held against its first held-out row too.
+    held_out = num_train + np.arange(len(everything) - num_train)
+    groups, first = np.unique(found.group_of[held_out], return_index=True)
+    held_out_of = dict(zip(groups.tolist(), held_out[first].tolist(), strict=True))
+    is_elsewhere = is_like[found.text_of[:num_train]]
+    rest = [row for row in range(num_train) if found.group_of[row] in held_out_of]
+    rest = np.array([row for row in rest if not is_elsewhere[row]], np.int64)
+    pairs = np.array([(row, held_out_of[found.group_of[row]]) for row in rest], np.int64)
+    is_elsewhere[rest] = similarities(everything, pairs.reshape(-1, 2)) >= SIMILARITY
+    return is_elsewhere
 
 
 def _groups(examples: Examples, *, is_near: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -151,3 +151,10 @@ def test_by_default_the_same_text_stays_together():
         together(examples, DataConfig()), text_groups(examples), strict=True
     ):
         assert found.tolist() == expected.tolist()
+
+
+def test_nothing_left_of_near_duplicates_is_an_error():
+    train = make_examples([LONG.format(17, "Ann"), LONG.format(17, "Bob")], label="01")
+    held_out = make_examples([LONG.format(17, "Ana")], label="0")
+    with pytest.raises(InputError, match="each of the 2 rows is in the validation or test file"):
+        dropped(train, held_out, how="near")
