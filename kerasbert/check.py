@@ -1,6 +1,7 @@
 """`python -m kerasbert.check`: what would spoil a training, or its measure, found before it."""
 
 import dataclasses
+import itertools
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ from kerasbert.checking.writing import finding_json, write_rows
 from kerasbert.config import DataConfig
 from kerasbert.config_checks import STRINGS, check, one_of
 from kerasbert.data.near_duplicates import SIMILARITY
-from kerasbert.output_files import check_output_file, written_file
+from kerasbert.output_files import check_output_file, is_same_file, written_file
 from kerasbert.run_directory import json_text
 from kerasbert.tasks import TASKS
 
@@ -25,8 +26,8 @@ class CheckConfig:
     """Rows, labels, lengths, repeated and broken texts of files, before a model learns from them.
 
     Serious is: the same text in two files, or with different labels; labels that are missing,
-    cannot be learned, or differ only in case or spaces; broken letters; a training file with
-    nothing to learn; a --max-length that cuts more than half of a file's texts.
+    cannot be learned, or read as the same; a wrong --encoding and broken letters; a training
+    file with nothing to learn; a --max-length that cuts more than half of a file's texts.
     """
 
     # The file to train on (.csv, .parquet, .jsonl), and then those to validate and test on.
@@ -76,7 +77,9 @@ class CheckConfig:
     encoding: str = "utf-8"
 
     def __post_init__(self):
-        is_each_once = len(set(self.files)) == len(self.files) > 0
+        is_each_once = len(self.files) > 0 and not any(
+            is_same_file(*two) for two in itertools.combinations(self.files, 2)
+        )
         check(self, "files", is_each_once, "be at least one file, each named once")
         check(self, "max_length", self.max_length >= 4, "be at least 4")
         check(self, "similarity", 0 < self.similarity <= 1, "be above 0 and at most 1")
@@ -93,9 +96,11 @@ class CheckConfig:
 def main(args: list[str]) -> None:
     """Look as `args` say, print what was found and write it."""
     config = _cli.parse(CheckConfig, "check", args)
-    for path, suffix in ((config.json, ".json"), (config.rows, ".csv")):
+    inputs = [*config.files, *([config.suspects] if config.suspects else [])]
+    for name, suffix in (("json", ".json"), ("rows", ".csv")):
+        path = getattr(config, name)
         if path is not None:
-            check_output_file(path, suffix, config.overwrite)
+            check_output_file(path, suffix, config.overwrite, inputs=inputs, name=name)
     with Console(stderr=True).status("reading") as status:
         rows = read_rows(config.files, config.columns)
         # Only now, so that a wrong column is answered at once: the base brings TensorFlow along.
@@ -110,7 +115,8 @@ def main(args: list[str]) -> None:
             say=status.update,
         )
     show(finding, Console(highlight=False))
-    if finding.problems and config.rows is None:
+    has_rows = any(problem.rows is not None for problem in finding.problems)
+    if has_rows and config.rows is None:
         print("--rows FILE.csv writes all rows concerned.")
     if config.json is not None:
         with written_file(Path(config.json)) as file:

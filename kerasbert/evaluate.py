@@ -66,8 +66,9 @@ def main(args: list[str]) -> None:
     config = _cli.parse(EvaluateConfig, "evaluate", args)
     check_run(config.run)
     if config.output is not None:
-        check_output_file(config.output, ".json", config.overwrite)
-        check_output_file(Path(config.output).with_suffix(".html"), ".html", config.overwrite)
+        page = Path(config.output).with_suffix(".html")
+        for path, suffix in ((config.output, ".json"), (page, ".html")):
+            check_output_file(path, suffix, config.overwrite, inputs=[config.test])
     first = _read(config, config.run)
     second = None if config.against is None else _read_other(config, first)
 

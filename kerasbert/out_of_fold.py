@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kerasbert.data.examples import Examples
 from kerasbert.data.folds import Fold
 from kerasbert.data.labels import Labels
+from kerasbert.data.splitting import TEXT_DIGEST, text_digest
 from kerasbert.errors import InputError
 from kerasbert.metrics import build_report
 from kerasbert.output_files import written_file
@@ -21,13 +23,13 @@ def out_of_fold_columns(labels: Labels) -> list[str]:
     Raises:
         InputError: a label column of the file has the name of another one of them.
     """
-    added = ["row", "fold", *prediction_columns(labels)]
+    added = ["row", "fold", TEXT_DIGEST, *prediction_columns(labels)]
     if taken := [column for column in labels.columns if column in added]:
         raise InputError(
             f"The label column {taken[0]!r} has the name of a column that the file of the "
             "held-out rows would then have twice. Rename it first."
         )
-    return ["row", "fold", *labels.columns, *prediction_columns(labels)]
+    return ["row", "fold", TEXT_DIGEST, *labels.columns, *prediction_columns(labels)]
 
 
 def out_of_fold_rows(
@@ -43,9 +45,9 @@ def out_of_fold_rows(
             another order than the folds.
 
     Returns:
-        In the file's order: `row`, as a spreadsheet counts; `fold`, from 1; the label columns as
-        they are in the file; `prediction` and `probability_LABEL` as `kerasbert.predict` writes
-        them.
+        In the file's order: `row`, as a spreadsheet counts; `fold`, from 1; `text_digest`, by which
+        a text that was changed since is known; the label columns as they are in the file;
+        `prediction` and `probability_LABEL` as `kerasbert.predict` writes them.
 
     Raises:
         InputError: outputs that are not one per held-out row, or a label column named as another.
@@ -57,6 +59,7 @@ def out_of_fold_rows(
     values = [
         _in_file_order(folds, [np.asarray(part.rows) for part in parts]),
         _in_file_order(folds, fold_of),
+        _in_file_order(folds, [_digests(part) for part in parts]),
         *(
             _in_file_order(folds, [np.array(part.labels[name], object) for part in parts])
             for name in labels.columns
@@ -93,6 +96,11 @@ def write_out_of_fold(
     with written_file(Path(path)) as file:
         # Lines end with \r\n as in `kerasbert.predict`, so that a \r in a label is quoted.
         rows.to_csv(file, index=False, lineterminator="\r\n")
+
+
+def _digests(examples: Examples) -> np.ndarray:
+    digests = [text_digest(examples, index).hex() for index in range(len(examples))]
+    return np.array(digests, object)
 
 
 def _outputs_in_order(

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -11,20 +11,39 @@ import filelock
 from kerasbert.errors import InputError
 
 
-def check_output_file(path: str | Path, suffix: str, overwrite: bool = False) -> Path:
+def check_output_file(
+    path: str | Path,
+    suffix: str,
+    overwrite: bool = False,
+    *,
+    inputs: Sequence[str | Path] = (),
+    name: str = "output",
+) -> Path:
     """Refuse a path that `written_file` could not, or should not, write to.
+
+    Args:
+        path: the file.
+        suffix: how it must end.
+        overwrite: whether it may be there already.
+        inputs: files that are read, none of which it may be; `overwrite` does not mean them.
+        name: of the setting that names the file, for messages.
 
     Raises:
         FileNotFoundError: its directory does not exist.
-        InputError: it is a directory, has another ending than `suffix`, or is there already and
-            `overwrite` is False.
+        InputError: it is a directory or one of `inputs`, has another ending than `suffix`, or is
+            there already and `overwrite` is False.
         PermissionError: its directory cannot be written to.
     """
     path = Path(path)
     if path.suffix.lower() != suffix:
-        raise InputError(f"`output` must end in {suffix}. Received: output={str(path)!r}.")
+        raise InputError(f"`{name}` must end in {suffix}. Received: {name}={str(path)!r}.")
     if path.is_dir():
         raise InputError(f"The output {str(path)!r} is a directory. Expected a file in it.")
+    if any(is_same_file(path, given) for given in inputs):
+        raise InputError(
+            f"`{name}` must be another file than those that are read. Received: "
+            f"{name}={str(path)!r}."
+        )
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already. Name another, or pass --overwrite.")
     parent = path.absolute().parent
@@ -33,6 +52,14 @@ def check_output_file(path: str | Path, suffix: str, overwrite: bool = False) ->
     if not os.access(parent, os.W_OK):
         raise PermissionError(f"The directory {str(parent)!r} cannot be written to.")
     return path
+
+
+def is_same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths are of one file, by whatever name or link; of one that is not there too."""
+    one, other = Path(one), Path(other)
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def main(args: list[str]) -> None:
         table = open_table(config.input, config.encoding)
         if config.output is None:
             raise InputError("Expected --output FILE.csv beside an input file.")
-        check_output_file(config.output, ".csv", config.overwrite)
+        check_output_file(config.output, ".csv", config.overwrite, inputs=[config.input])
 
     _runtime.quiet()
     from kerasbert.inference import load

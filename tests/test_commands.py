@@ -251,7 +251,7 @@ def test_a_training_that_ends_in_nan_saves_nothing(command, toy_base, comments_c
         (predict, ["{run}"], "Expected either an input file or --text."),
         (predict, ["{run}", "{csv}"], "Expected --output FILE.csv beside an input file."),
         (predict, ["{run}", "{csv}", "--output", "x.json"], "`output` must end in .csv"),
-        (predict, ["{run}", "{csv}", "--output", "{csv}"], "exists already"),
+        (predict, ["{run}", "{csv}", "--output", "{csv}", "--overwrite"], "must be another file"),
         (predict, ["{run}", "{csv}", "--output", "{tmp}/o.csv", "--text-column", "texts"],
          "has no column 'texts'. Did you mean 'text'?"),
         (predict, ["{run}", "--text", "a", "--pair", "b"], "was trained on single texts"),

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 
 import numpy as np
 import pytest
@@ -22,6 +23,10 @@ from tests.data.making import make_examples
 BINARY = Labels("binary", ("label",), ("civil", "rude"), (0.5, 0.5))
 MULTILABEL = Labels("multilabel", ("rude", "threat"), ("rude", "threat"), (0.5, 0.25))
 STARS = Labels("regression", ("stars",), ("stars",))
+
+
+def digest(text, pair=""):
+    return hashlib.blake2b(f"{text}\0{pair}".encode(), digest_size=16).hexdigest()
 
 
 def floats(values):
@@ -70,6 +75,7 @@ def test_rows_stand_in_the_files_order():
     assert rows.to_dict("list") == {
         "row": [2, 3, 4, 5, 6],
         "fold": [2, 1, 2, 1, 2],
+        "text_digest": [digest(f"text {number}") for number in range(5)],
         "label": ["civil", "rude", "rude", "civil", "rude"],
         "prediction": ["civil", "rude", "civil", "civil", "rude"],
         "probability_civil": ["0.750000", "0.250000", "0.875000", "1.000000", "0.000000"],
@@ -95,10 +101,10 @@ def test_several_labels_keep_their_cells(tmp_path):
     path = tmp_path / "out_of_fold.csv"
     write_out_of_fold(path, folds, outputs, labels=MULTILABEL)
     assert path.read_bytes().decode().split("\r\n") == [
-        "row,fold,rude,threat,prediction,probability_rude,probability_threat",
-        "2,2,1,0,rude|threat,0.500000,0.250000",
-        "3,2,,1,threat,0.250000,0.750000",
-        "4,1,0,,,0.000000,0.125000",
+        "row,fold,text_digest,rude,threat,prediction,probability_rude,probability_threat",
+        f"2,2,{digest('text 0')},1,0,rude|threat,0.500000,0.250000",
+        f"3,2,{digest('text 1')},,1,threat,0.250000,0.750000",
+        f"4,1,{digest('text 2')},0,,,0.000000,0.125000",
         "",
     ]
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
@@ -107,8 +113,11 @@ def test_several_labels_keep_their_cells(tmp_path):
 def test_scores_have_no_probabilities():
     folds = make_folds(STARS, [0], [1], stars=["1", "2.50"])
     rows = out_of_fold_rows(folds, [floats([[1.5]]), floats([[2]])], labels=STARS)
-    assert list(rows) == ["row", "fold", "stars", "prediction"]
-    assert rows.values.tolist() == [[2, 1, "1", "1.5"], [3, 2, "2.50", "2.0"]]
+    assert list(rows) == ["row", "fold", "text_digest", "stars", "prediction"]
+    assert rows.drop(columns="text_digest").values.tolist() == [
+        [2, 1, "1", "1.5"],
+        [3, 2, "2.50", "2.0"],
+    ]
     report = out_of_fold_report(folds, [floats([[1.5]]), floats([[2]])], labels=STARS)
     assert report["mse"] == 0.25
 
@@ -145,7 +154,9 @@ def test_every_row_of_a_file_is_there(tmp_path):
     assert {row["fold"] for row in written} == {"1", "2", "3"}
 
 
-@pytest.mark.parametrize("column", ["row", "fold", "prediction", "probability_civil"])
+@pytest.mark.parametrize(
+    "column", ["row", "fold", "text_digest", "prediction", "probability_civil"]
+)
 def test_a_label_column_that_would_be_there_twice_is_named(column):
     labels = Labels("binary", (column,), ("civil", "rude"), (0.5, 0.5))
     with pytest.raises(InputError, match=f"^The label column '{column}' has the name of a column"):

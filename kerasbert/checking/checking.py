@@ -15,6 +15,7 @@ from kerasbert.checking.texts import text_problems
 from kerasbert.config import DataConfig
 from kerasbert.data.examples import Examples, read_examples
 from kerasbert.data.near_duplicates import SIMILARITY
+from kerasbert.data.tables import decoding_problem
 
 
 def read_rows(paths: Sequence[str | Path], columns: DataConfig) -> Rows:
@@ -45,6 +46,7 @@ def read_rows(paths: Sequence[str | Path], columns: DataConfig) -> Rows:
         examples=examples,
         ends=tuple(np.cumsum([len(part) for part in parts]).tolist()),
         is_filled=np.array([bool(text.strip()) for text in examples.texts], bool),
+        misread=tuple(filter(None, (decoding_problem(path, columns.encoding) for path in paths))),
     )
 
 

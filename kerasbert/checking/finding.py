@@ -19,12 +19,14 @@ class Rows:
         examples: the rows of all of them, n in all.
         ends: where in `examples` each file's rows end.
         is_filled: which rows have a text, bool of shape (n,).
+        misread: what to say of the files that are not in the encoding they were read in.
     """
 
     paths: tuple[str, ...]
     examples: Examples
     ends: tuple[int, ...]
     is_filled: np.ndarray
+    misread: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -46,8 +48,8 @@ class Rows:
         return np.searchsorted(self.ends, np.arange(len(self)), side="right")
 
     def per_file(self, indices: np.ndarray) -> list[int]:
-        """How many of some rows each file has."""
-        return np.bincount(self.file_of[indices], minlength=len(self.paths)).tolist()
+        """How many of some rows each file has; one that is named several times counts once."""
+        return np.bincount(self.file_of[np.unique(indices)], minlength=len(self.paths)).tolist()
 
     def where(self, index: int) -> str:
         """`"comments.csv, row 7"`."""

@@ -2,6 +2,7 @@
 
 import collections
 import math
+import unicodedata
 import warnings
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from kerasbert.checking.finding import Problem, Rows
 from kerasbert.data.examples import Examples
-from kerasbert.data.labels import find_labels
+from kerasbert.data.labels import find_labels, zero_or_one
 from kerasbert.data.splitting import folded
 from kerasbert.errors import InputError, InputWarning
 
@@ -59,7 +60,7 @@ def count_labels(rows: Rows, task: str) -> dict[str, list[int]]:
     for column, cells in rows.examples.labels.items():
         for file, cell in zip(file_of.tolist(), cells, strict=True):
             if task == "multilabel":
-                counts[column][file] += cell_number(cell) == 1
+                counts[column][file] += zero_or_one(cell) == 1
             elif cell:
                 counts[cell][file] += 1
     names = list(counts)
@@ -126,10 +127,10 @@ def _fallback(task: str, examples: Examples) -> str:
 
 def _unusable(rows: Rows, task: str) -> dict[int, str]:
     """Cells that training refuses: by row, what is wrong with it."""
-    found: dict[int, str] = {}
+    found: dict[int, list[str]] = collections.defaultdict(list)
     for column, cells in rows.examples.labels.items():
         if task == "multilabel":
-            bad = {cell for cell in set(cells) if cell and cell_number(cell) not in (0, 1)}
+            bad = {cell for cell in set(cells) if zero_or_one(cell) is None}
             reason = f"{column!r} is neither 0 nor 1"
         elif task == "regression":
             bad = {cell for cell in set(cells) if cell and not math.isfinite(cell_number(cell))}
@@ -138,8 +139,8 @@ def _unusable(rows: Rows, task: str) -> dict[int, str]:
             return _unusable_classes(rows, cells)
         for index, cell in enumerate(cells):
             if cell in bad:
-                found.setdefault(index, f"{cell!r}: {reason}")
-    return found
+                found[index].append(f"{cell!r}: {reason}")
+    return {index: "; ".join(reasons) for index, reasons in found.items()}
 
 
 def _unusable_classes(rows: Rows, cells: Sequence[str]) -> dict[int, str]:
@@ -165,7 +166,7 @@ def _unusable_classes(rows: Rows, cells: Sequence[str]) -> dict[int, str]:
 
 
 def _similar_names(rows: Rows, task: str) -> list[Problem]:
-    """Labels that differ only in case or spaces: the rows of the rarer ones."""
+    """Labels that read as the same: the rows of the rarer ones."""
     if task == "regression":
         return []
     columns = rows.examples.labels
@@ -182,16 +183,30 @@ def _similar_names(rows: Rows, task: str) -> list[Problem]:
         best = max(names, key=lambda name: counts[name])
         usual |= {name: f"{name!r} beside {best!r}" for name in names if name != best}
     found = {index: usual[cell] for index, cell in enumerate(cells) if cell in usual}
-    summary = "label names that differ only in case or spaces"
+    summary = "label names that differ only in case, spaces or what is invisible"
     return [_problem("similar_label_names", summary, *_sorted(found))]
 
 
 def _by_folded_name(names: Sequence[str]) -> list[list[str]]:
-    """Names that are the same but for case and spaces, where there are several."""
+    """Names that are the same but for case, spaces and invisible characters, where several are.
+
+    So are `1` and `true`, as they are in a column of 0 and 1.
+    """
     groups = collections.defaultdict(list)
     for name in names:
-        groups[folded(name).replace(" ", "")].append(name)
+        groups[_read_as(name)].append(name)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _read_as(name: str) -> str:
+    """What a reader takes a label for."""
+    name = "".join(
+        letter
+        for letter in unicodedata.normalize("NFKC", name)
+        if unicodedata.category(letter) not in ("Cc", "Cf")
+    )
+    name = folded(name).replace(" ", "")
+    return {"true": "1", "false": "0"}.get(name, name)
 
 
 def _sorted(found: dict[int, str]) -> tuple[np.ndarray, list[str]]:

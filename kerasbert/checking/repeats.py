@@ -5,7 +5,7 @@ import collections
 import numpy as np
 
 from kerasbert.checking.finding import Problem, Rows
-from kerasbert.data.near_duplicates import NearDuplicates, find_near_duplicates, similarities
+from kerasbert.data.near_duplicates import NearDuplicates, find_near_duplicates
 
 
 def repeat_problems(rows: Rows, similarity: float, is_regression: bool) -> list[Problem]:
@@ -107,28 +107,58 @@ def _contradicting(
 def _near(rows: Rows, index: np.ndarray, found: NearDuplicates) -> list[Problem]:
     """Near-duplicates within a file, and rows that are almost one of an earlier file.
 
-    Where the very text is further up, or in an earlier file, that is told already.
+    Each is named with a row that it is like itself, of several with the likest. Where the very text
+    is further up, or in an earlier file, that is told already.
     """
-    file_of, here = rows.file_of[index], np.arange(len(index))
-    first = first_of_group(found.group_of)
-    is_leaked = (file_of[first] != file_of) & (file_of[first_of_group(found.text_of)] == file_of)
-    first_here = first_in_file(found.group_of, file_of)
-    is_near = (first_here != here) & (first_in_file(found.text_of, file_of) == here)
+    file_of, text_of = rows.file_of[index], found.text_of
+    # Where each text is first in each file, (texts, files), and in all of them; -1 for nowhere.
+    first = np.full((text_of.max(initial=-1) + 1, len(rows.paths)), -1)
+    here = np.arange(len(index))
+    first[text_of[::-1], file_of[::-1]] = here[::-1]
+    overall = first_of_group(text_of)
+    texts = text_of[found.pairs]  # (pairs, 2)
+    within = [np.zeros((0, 3))]
+    for file in range(len(rows.paths)):
+        both = first[texts, file]
+        is_here = (both >= 0).all(axis=1)
+        both, similarity = np.sort(both[is_here], axis=1), found.similarity_of[is_here]
+        within.append(np.column_stack([both[:, ::-1], similarity]))
 
-    def problem(name: str, summary: str, is_concerned: np.ndarray, like: np.ndarray) -> Problem:
-        concerned = np.flatnonzero(is_concerned)
-        pairs = index[np.stack([concerned, like[concerned]], axis=1)]
-        details = [
-            f"{similarity:.2f} like {rows.where(other)}"
-            for (_, other), similarity in zip(
-                pairs.tolist(), similarities(rows.examples, pairs), strict=True
-            )
-        ]
-        return Problem(name, summary, pairs[:, 0], details)
+    is_across = file_of[found.pairs[:, 0]] < file_of[found.pairs[:, 1]]
+    across = np.column_stack([found.pairs[:, ::-1], found.similarity_of])[is_across]
+    # All rows of a text in the file where it is first.
+    like = _likest(across)
+    again = {
+        row: like[int(first_row)]
+        for row, first_row in enumerate(overall.tolist())
+        if first_row in like and file_of[row] == file_of[first_row]
+    }
+
+    def problem(name: str, summary: str, like: dict[int, tuple[int, float]]) -> Problem:
+        concerned = sorted(like)
+        return Problem(
+            name,
+            summary,
+            index[np.array(concerned, np.int64)],
+            [f"{like[row][1]:.2f} like {rows.where(index[like[row][0]])}" for row in concerned],
+        )
 
     return [
-        problem("near_duplicate", "near-duplicates in the same file", is_near, first_here),
         problem(
-            "near_duplicate_of_another_file", "near-duplicates of an earlier file", is_leaked, first
+            "near_duplicate", "near-duplicates in the same file", _likest(np.concatenate(within))
         ),
+        problem("near_duplicate_of_another_file", "near-duplicates of an earlier file", again),
     ]
+
+
+def _likest(found: np.ndarray) -> dict[int, tuple[int, float]]:
+    """By row the one that it is most like, the first of these, and how much.
+
+    Args:
+        found: rows, rows that they are like, and how much, of shape (pairs, 3).
+    """
+    order = np.lexsort((found[:, 1], -found[:, 2], found[:, 0]))
+    like: dict[int, tuple[int, float]] = {}
+    for row, other, similarity in found[order].tolist():
+        like.setdefault(int(row), (int(other), similarity))
+    return like

@@ -1,6 +1,7 @@
 """A finding on the screen: the files, their labels and lengths, and what is odd."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -59,7 +60,8 @@ def _files_table(finding: Finding) -> Table:
     table.add_row("rows", *(f"{size:,}" for size in sizes), end_section=True)
     shown = list(finding.balance.items())
     for label, counts in shown[:_MOST_LABELS]:
-        table.add_row(Text(one_line(label, 40)), *map(_share, counts, sizes))
+        name = label if label.isprintable() else repr(label)
+        table.add_row(Text(one_line(name, 40)), *map(_share, counts, sizes))
     if rest := [counts for _, counts in shown[_MOST_LABELS:]]:
         counts = map(sum, zip(*rest, strict=True))
         table.add_row(f"{len(rest):,} other labels", *map(_share, counts, sizes))
@@ -82,7 +84,7 @@ def _files_table(finding: Finding) -> Table:
 
 def _problems_table(finding: Finding) -> Table:
     """Rows concerned, by problem and file."""
-    table = _table("rows with", finding.rows.names, _WIDTH)
+    table = _table("rows with", short_names(finding.rows.names))
     for problem in finding.problems:
         if problem.rows is not None:
             counts = [f"{count:,}" for count in finding.rows.per_file(problem.rows)]
@@ -92,11 +94,22 @@ def _problems_table(finding: Finding) -> Table:
     return table
 
 
-def _table(head: str, names: Sequence[str], width: int | None = None) -> Table:
+def short_names(names: Sequence[str], most: int = _WIDTH) -> list[str]:
+    """Names of files in `most` characters: without endings, then without what they begin with."""
+    short = list(names)
+    if any(len(name) > most for name in names):
+        short = [Path(name).stem for name in names]
+    short = [name if len(name) <= most else f"...{name[3 - most :]}" for name in short]
+    if len(set(short)) < len(short):
+        return [f"file {number}" for number in range(1, len(names) + 1)]
+    return short
+
+
+def _table(head: str, names: Sequence[str]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column(head)
     for name in names:
-        table.add_column(Text(name), justify="right", overflow="fold", max_width=width)
+        table.add_column(Text(name), justify="right", overflow="fold")
     return table
 
 

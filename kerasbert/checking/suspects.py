@@ -1,5 +1,6 @@
 """Labels that may be wrong: those that a model which had not seen the row believes least."""
 
+import collections
 import dataclasses
 import math
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import numpy as np
 from kerasbert.checking.finding import Problem, Rows
 from kerasbert.checking.labels import cell_number
 from kerasbert.data.examples import cell_text, column_position
+from kerasbert.data.splitting import TEXT_DIGEST, text_digest
 from kerasbert.data.tables import open_table
 from kerasbert.errors import InputError
 
@@ -67,6 +69,7 @@ def find_suspects(rows: Rows, task: str, path: str | Path, count: int) -> Proble
         InputError: the file is none of predictions, or is of another training file.
     """
     predictions = _read_predictions(rows, path)
+    _check_task(predictions, task)
     if task == "regression":
         doubts = _doubts_of_scores(rows, predictions)
     elif task == "multilabel":
@@ -111,8 +114,19 @@ def _doubts_of_scores(rows: Rows, predictions: _Predictions) -> Iterator[_Doubt]
         )
 
 
+def _check_task(predictions: _Predictions, task: str) -> None:
+    """Refuse predictions of classes for scores, and the other way round."""
+    has_classes = any(name.startswith("probability_") for name in predictions.columns)
+    if has_classes == (task == "regression"):
+        what = "scores, and no probabilities" if task == "regression" else "probabilities"
+        raise InputError(
+            f"{predictions.path} is of another task. Expected {what}, as `python -m kerasbert.fit "
+            f"--folds` writes them for {task}."
+        )
+
+
 def _read_predictions(rows: Rows, path: str | Path) -> _Predictions:
-    """Read the file, and hold it to the rows: their numbers and labels."""
+    """Read the file, and hold it to the rows: their numbers, labels and, where it can, texts."""
     table = open_table(path)
     for name in ("row", "prediction", *rows.examples.labels):
         column_position(table, name)
@@ -126,6 +140,9 @@ def _read_predictions(rows: Rows, path: str | Path) -> _Predictions:
                     table.path,
                     f"{rows.where(index)} has {given[index]!r} in {column!r}, not {cell!r}",
                 )
+    for index, digest in zip(index_of, columns.get(TEXT_DIGEST, ()), strict=False):
+        if digest != text_digest(rows.examples, index).hex():
+            raise _of_another_file(table.path, f"{rows.where(index)} has another text")
     return _Predictions(table.path, index_of, columns)
 
 
@@ -135,6 +152,9 @@ def _positions(rows: Rows, path: Path, numbers: list[str]) -> list[int]:
     for number in numbers:
         if number not in known or not rows.is_filled[known[number]]:
             raise _of_another_file(path, f"{rows.names[0]} has no text in row {number}")
+    if len(set(numbers)) < len(numbers):
+        ((number, count),) = collections.Counter(numbers).most_common(1)
+        raise InputError(f"{path} has row {number} {count} times. Expected each row once.")
     return [known[number] for number in numbers]
 
 

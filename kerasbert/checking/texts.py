@@ -68,7 +68,10 @@ def text_problems(rows: Rows) -> list[Problem]:
         Problem(name, summary, np.array(found[name], np.int64), None, name == "broken_encoding")
         for name, summary in _SUMMARIES.items()
     ]
-    return [empty, *problems, _other_scripts(rows)]
+    misread = [
+        Problem("wrong_encoding", what.rstrip("."), None, is_serious=True) for what in rows.misread
+    ]
+    return [*misread, empty, *problems, _other_scripts(rows)]
 
 
 def _texts_of(rows: Rows, index: int) -> Iterable[str]:

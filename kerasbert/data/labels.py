@@ -255,11 +255,17 @@ def _check_multilabel(examples: Examples) -> None:
         )
 
 
+def zero_or_one(cell: str) -> float | None:
+    """What a cell of a 0/1 column says: 0.0, 1.0, or `UNKNOWN` where it is empty; else None."""
+    value = UNKNOWN if cell == "" else _number(cell)
+    return None if value not in (0.0, 1.0, UNKNOWN) or cell.startswith("-") else value
+
+
 def _encode_zero_one(examples: Examples, column: str) -> list[float]:
     encoded = []
     for index, cell in enumerate(examples.labels[column]):
-        value = UNKNOWN if cell == "" else _number(cell)
-        if value not in (0.0, 1.0, UNKNOWN) or cell.startswith("-"):
+        value = zero_or_one(cell)
+        if value is None:
             raise InputError(
                 f"{examples.where(index)}, column {column!r}: expected 0, 1 or nothing (unknown). "
                 f"Received: {cell!r}."

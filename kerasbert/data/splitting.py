@@ -6,6 +6,9 @@ import numpy as np
 
 from kerasbert.data.examples import Examples
 
+# Column of a file of predictions that holds the digests of the texts.
+TEXT_DIGEST = "text_digest"
+
 
 def split(
     examples: Examples,
@@ -97,7 +100,7 @@ def text_groups(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
     # Digests instead of texts, which a file may have more of than memory holds.
     keys = np.empty(len(examples), "S16")
     for index in range(len(examples)):
-        keys[index] = _digest(examples, index)
+        keys[index] = text_digest(examples, index)
     _, first, group_of = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first)
     number = np.empty_like(order)
@@ -105,7 +108,8 @@ def text_groups(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
     return number[group_of], first[order]
 
 
-def _digest(examples: Examples, index: int) -> bytes:
+def text_digest(examples: Examples, index: int) -> bytes:
+    """16 bytes that tell an example's text (and second text) from others, as `text_groups` does."""
     pair = "" if examples.pairs is None else examples.pairs[index]
     text = "\0".join(folded(part) for part in (examples.texts[index], pair))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

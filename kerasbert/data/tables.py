@@ -69,6 +69,20 @@ def open_table(path: str | Path, encoding: str = "utf-8", errors: str = "strict"
     return table
 
 
+def decoding_problem(path: str | Path, encoding: str = "utf-8") -> str | None:
+    """Where a file is not in `encoding` first, and what to do; None where it is, or is Parquet."""
+    path = Path(path)
+    if path.suffix.lower() == ".parquet":
+        return None
+    try:
+        with _open_text(path, encoding) as file:
+            while file.read(2**20):
+                pass
+    except UnicodeError:
+        return str(_undecodable(path, encoding))
+    return None
+
+
 def _open_csv(path: Path, encoding: str, errors: str) -> Table:
     def records() -> Iterator[tuple[int, list[str]]]:
         # The csv module refuses fields of over 128 kB unless told, and only for all readers; the

@@ -3,11 +3,15 @@
 import csv
 import json
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kerasbert import _cli, check
+from kerasbert.checking.showing import short_names
 from kerasbert.checking.writing import COLUMNS
+from tests.checking.making import make_rows
 from tests.conftest import write_csv
 
 HEADER = ("text", "label")
@@ -118,8 +122,40 @@ def test_a_file_in_another_encoding_is_checked_nevertheless(command, tmp_path):
     path.write_bytes("text,label\ncafé,a\nthe,a\ndog,b\nman,b\n".encode("cp1252"))
     code, out, _ = command(path, "--strict")
     assert code == 1
-    assert "Serious: broken_encoding." in out
+    assert "Serious: wrong_encoding, broken_encoding." in out
+    assert (
+        f"{path}, row 2: the byte 0xe9 is not utf-8. Pass --encoding with the right one (often "
+        "cp1252), or save the file as UTF-8\n"
+    ) in out
     assert "Nothing serious." in command(path, "--strict", "--encoding", "cp1252")[1]
+    path.write_text("text,label\ncaf\ufffd,a\nthe,a\ndog,b\nman,b\n", encoding="utf-8")
+    assert "Serious: broken_encoding." in command(path)[1]
+
+
+def test_no_rows_are_offered_where_none_would_be_written(command, tmp_path):
+    rows = [(text, number % 2, 0) for number, (text, _) in enumerate(GOOD)]
+    path = write_csv(tmp_path / "good.csv", ("text", "rude", "threat"), rows)
+    code, out, _ = command(path, "--label-columns", "rude", "threat")
+    assert (code, "nothing to learn in 'threat'" in out) == (0, True)
+    assert out.endswith("Nothing serious.\n")
+
+
+def test_a_label_with_what_is_invisible_is_shown_as_it_is(command, tmp_path):
+    path = write_csv(tmp_path / "good.csv", HEADER, [*GOOD, ("a man", "rude\u200b")])
+    assert "'rude\\u200b'" in command(path)[1]
+
+
+def test_names_of_files_are_not_cut_in_the_midst():
+    assert short_names(["train.csv", "test.csv"]) == ["train.csv", "test.csv"]
+    assert short_names(["davidson_train.csv", "test.csv"]) == ["davidson_train", "test"]
+    names = ["jigsaw_multilabel_train.csv", "jigsaw_multilabel_test.csv"]
+    assert short_names(names) == ["...label_train", "...ilabel_test"]
+    assert short_names(["a/comments_of_all.csv", "b/comments_of_all.csv"]) == ["file 1", "file 2"]
+
+
+def test_a_row_of_several_suspicious_labels_counts_once():
+    rows = make_rows(["a", "b"], ["c"])
+    assert rows.per_file(np.array([1, 1, 2, 1])) == [1, 1]
 
 
 def test_scores_and_pairs(command, tmp_path):
@@ -150,6 +186,22 @@ def test_suspects_are_named_in_their_order(command, tmp_path):
     ]
 
 
+def test_a_file_that_is_read_is_never_replaced(command, files, tmp_path):
+    before = [Path(file).read_bytes() for file in files]
+    link = tmp_path / "link.csv"
+    link.symlink_to(files[1])
+    for target in (*files, link, f"{tmp_path}/./train.csv"):
+        code, out, err = command(*files, "--rows", target, "--overwrite")
+        assert (code, out) == (2, "")
+        assert "`rows` must be another file than those that are read. Received: rows=" in err
+    predictions = write_csv(tmp_path / "out_of_fold.csv", ("row", "label"), [(2, "civil")])
+    code, _, err = command(
+        files[0], "--suspects", predictions, "--rows", predictions, "--overwrite"
+    )
+    assert (code, "`rows` must be another file" in err) == (2, True)
+    assert [Path(file).read_bytes() for file in files] == before
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -158,8 +210,12 @@ def test_suspects_are_named_in_their_order(command, tmp_path):
         (["{train}", "{train}"], "`files` must be at least one file, each named once"),
         (["{train}", "--similarity", "0"], "`similarity` must be above 0 and at most 1"),
         (["{train}", "--max-length", "3"], "`max_length` must be at least 4"),
-        (["{train}", "--json", "found.csv"], "must end in .json"),
-        (["{train}", "--rows", "{train}"], "exists already"),
+        (["{train}", "{tmp}/./train.csv"], "`files` must be at least one file, each named once"),
+        (
+            ["{train}", "--json", "found.csv"],
+            "`json` must end in .json. Received: json='found.csv'",
+        ),
+        (["{train}", "--rows", "{test}"], "exists already"),
         (
             ["{train}", "--task", "regression", "--label-columns", "label", "text"],
             "--task regression needs one label column. Received: 'label', 'text'.",
@@ -169,8 +225,10 @@ def test_suspects_are_named_in_their_order(command, tmp_path):
         ([], "`files` must be at least one file, each named once. Received: files=()"),
     ],
 )
-def test_bad_calls(args, message, command, files):
-    code, out, err = command(*(arg.format(train=files[0]) for arg in args))
+def test_bad_calls(args, message, command, files, tmp_path):
+    code, out, err = command(
+        *(arg.format(train=files[0], test=files[1], tmp=tmp_path) for arg in args)
+    )
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1

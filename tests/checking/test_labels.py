@@ -46,6 +46,34 @@ def test_names_that_differ_only_in_case_or_spaces():
     assert serious(problems) == {"similar_label_names"}
 
 
+def test_names_that_differ_in_what_is_invisible():
+    cells = ["rude", "rude\u200b", "civil", "rude", "civil\ufeff", "\uff52ude", "civil"]
+    indices, details = by_name(label_problems(rows_with(7, label=cells), "auto")[1])[
+        "similar_label_names"
+    ]
+    assert indices == [1, 4, 5]
+    assert details[:2] == ["'rude\\u200b' beside 'rude'", "'civil\\ufeff' beside 'civil'"]
+
+
+def test_one_and_true_are_the_same():
+    found = by_name(
+        label_problems(rows_with(5, label=["1", "True", "0", "0", "1"]), "multiclass")[1]
+    )
+    assert found["similar_label_names"] == ([1], ["'True' beside '1'"])
+
+
+def test_cells_that_training_refuses_are_unusable_and_all_are_named():
+    rows = rows_with(4, rude=["-0", "1", "0", "2"], threat=["1", "0", "-0", "3"])
+    assert by_name(label_problems(rows, "auto")[1])["unusable_label"] == (
+        [0, 2, 3],
+        [
+            "'-0': 'rude' is neither 0 nor 1",
+            "'-0': 'threat' is neither 0 nor 1",
+            "'2': 'rude' is neither 0 nor 1; '3': 'threat' is neither 0 nor 1",
+        ],
+    )
+
+
 def test_cells_of_several_columns():
     rows = rows_with(5, rude=["1", "0", "x", "", ""], threat=["0", "true", "1", "", "2"])
     task, problems = label_problems(rows, "auto")

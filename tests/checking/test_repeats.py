@@ -59,6 +59,22 @@ def test_near_duplicates_within_and_across_files():
     assert set(by_name(problems(make_rows(train, test), 1.0))) == {"text_of_another_file"}
 
 
+def test_each_is_named_with_one_that_it_is_like_itself():
+    # Of windows of 100 letters, those 10 apart are 0.81 alike, and those 20 apart 0.66.
+    letters = "".join(np.random.default_rng(0).choice(list("abcdefghij"), 130))
+    one, two, three, four = (letters[start : start + 100] for start in (0, 10, 20, 30))
+    found = by_name(problems(make_rows([one, two, three], [four])))
+    assert found == {
+        "near_duplicate": ([1, 2], ["0.81 like train.csv, row 2", "0.81 like train.csv, row 3"]),
+        "near_duplicate_of_another_file": ([3], ["0.81 like train.csv, row 4"]),
+    }
+    # Both are like what is between them; without it they are like none.
+    found = by_name(problems(make_rows([one, three], [two])))
+    assert found == {
+        "near_duplicate_of_another_file": ([2], ["0.81 like train.csv, row 2"]),
+    }
+
+
 def test_one_in_each_file_is_no_near_duplicate_within_one():
     found = by_name(problems(make_rows(["abcdefghijklmnopqrst"], ["abcdefghijklmnopqrs!"])))
     assert set(found) == {"near_duplicate_of_another_file"}

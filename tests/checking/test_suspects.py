@@ -93,12 +93,43 @@ def test_predictions_of_another_file_are_refused(tmp_path):
     )
 
 
+def test_predictions_of_other_texts_are_refused(tmp_path):
+    rows, path = files(tmp_path, CIVIL, np.full((8, 2), 0.5))
+    texts = list(rows.examples.texts)
+    texts[0] = texts[0].upper() + " "  # case and white space make no other text
+    same = dataclasses.replace(rows, examples=dataclasses.replace(rows.examples, texts=texts))
+    assert len(found(same, "binary", path)) == 8
+    texts[4] = "another"
+    other = dataclasses.replace(rows, examples=dataclasses.replace(rows.examples, texts=texts))
+    with pytest.raises(InputError, match=r"train.csv, row 6 has another text\. Expected the file"):
+        find_suspects(other, "binary", path, 3)
+    # A file that was written without digests is held to rows and labels alone.
+    lines = ["row,label,prediction,probability_civil", "2,civil,civil,0.5"]
+    path.write_text("\n".join(lines))
+    assert len(found(other, "binary", path)) == 1
+
+
+def test_predictions_of_another_task_are_refused(tmp_path):
+    labels = {"label": ["1", "2", "3", "4"] * 2}
+    rows, path = files(tmp_path, labels, np.full((8, 4), 0.25), task="multiclass")
+    with pytest.raises(InputError, match=r"is of another task\. Expected scores, and no probabil"):
+        find_suspects(rows, "regression", path, 3)
+    rows, path = files(tmp_path, labels, np.arange(8.0)[:, None], task="regression")
+    with pytest.raises(InputError, match=r"is of another task\. Expected probabilities, as"):
+        find_suspects(rows, "multiclass", path, 3)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("row,label,prediction\n99,civil,civil\n", "train.csv has no text in row 99"),
         ("row,label,prediction\n4,civil,civil\n", "train.csv has no text in row 4"),
-        ("row,label,prediction\n2,civil,civil\n", "has no column 'probability_civil'"),
+        ("row,label,prediction\n2,civil,civil\n", "is of another task. Expected probabilities"),
+        ("row,label,prediction,probability_rude\n2,civil,civil,1\n", "no column 'probability_civ"),
+        (
+            "row,label,prediction,probability_civil\n" + "2,civil,civil,1\n" * 2,
+            "has row 2 2 times. Expected each row once.",
+        ),
         ("label,prediction\ncivil,civil\n", "has no column 'row'"),
         ("row,label,prediction,probability_civil\n2,civil,civil,x\n", "Received: 'x'"),
     ],

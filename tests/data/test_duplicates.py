@@ -54,15 +54,34 @@ def test_what_is_held_out_is_not_trained_on():
     held_out = make_examples(["x", "A"], label="00")
     rows, (message,) = dropped(train, None, held_out, how="exact")
     assert rows == [3, 4]
-    assert "dropped 2 of 4 rows, 2 whose text is in comments.csv. Where" in message
+    assert message.endswith("dropped 2 of 4 rows, 2 whose text is in comments.csv.")
 
 
 def test_almost_the_same_goes_where_asked_for():
     texts = [LONG.format(number, name) for number in (17, 42) for name in ("Ann", "Ana", "Bob")]
     train = make_examples([*texts, "quite another text, and a long one"], label="0" * 7)
     assert dropped(train, how="exact")[0] == [2, 3, 4, 5, 6, 7, 8]
-    assert dropped(train, how="near")[0] == [2, 8]
-    assert dropped(train, make_examples([texts[0]], label="0"), how="near")[0] == [8]
+    # "17 ... Ann" and "42 ... Bob" are like what is between them, and not like each other.
+    assert dropped(train, how="near")[0] == [2, 6, 8]
+    assert dropped(train, make_examples([texts[0]], label="0"), how="near")[0] == [6, 8]
+
+
+def test_what_is_alike_by_way_of_another_stays():
+    # Each is 0.80 or more like the next one, and the first and the last have nothing in common.
+    letters = "".join(np.random.default_rng(0).choice(list("abcdefghij"), 260))
+    texts = [letters[start : start + 100] for start in range(0, 161, 10)]
+    train = make_examples(texts, label="0" * len(texts))
+    rows, (message,) = dropped(train, how="near")
+    kept = np.array(rows) - 2
+    assert np.diff(kept).tolist() == [2] * 8
+    assert f"dropped {len(texts) - len(kept)} of {len(texts)} rows" in message
+    # The most frequent label speaks for all, though it comes last.
+    labels = "01" + "2" * 15
+    assert dropped(make_examples(texts, label=labels), how="near")[0][:2] == [2, 4]
+    held_out = make_examples([texts[8]], label="0")
+    left = np.array(dropped(train, held_out, how="near")[0]) - 2
+    assert not set(left) & {7, 8, 9}
+    assert {0, 16} <= set(left)
 
 
 def test_nothing_left_is_an_error():
@@ -132,3 +151,10 @@ def test_by_default_the_same_text_stays_together():
         together(examples, DataConfig()), text_groups(examples), strict=True
     ):
         assert found.tolist() == expected.tolist()
+
+
+def test_nothing_left_of_near_duplicates_is_an_error():
+    train = make_examples([LONG.format(17, "Ann"), LONG.format(17, "Bob")], label="01")
+    held_out = make_examples([LONG.format(17, "Ana")], label="0")
+    with pytest.raises(InputError, match="each of the 2 rows is in the validation or test file"):
+        dropped(train, held_out, how="near")
