@@ -88,9 +88,10 @@ def main(args: list[str]) -> None:
             f"{len(config.pair)} and {len(config.text)}."
         )
     run = check_run(config.run)
-    for path, suffix in ((config.html, ".html"), (config.json, ".json")):
+    inputs = [path for path in (config.input, *(config.swap_terms or ())) if path is not None]
+    for name, path in (("html", config.html), ("json", config.json)):
         if path is not None:
-            check_output_file(path, suffix, config.overwrite)
+            check_output_file(path, f".{name}", config.overwrite, inputs=inputs, name=name)
     terms = _read_terms(config)
     asked = _Texts(list(config.text), list(config.pair) or None, [None] * len(config.text))
     if config.input is not None:
