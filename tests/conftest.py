@@ -25,6 +25,7 @@ from kerasbert import _cli
 from kerasbert.config import FitConfig
 from kerasbert.models.bert import BertEncoder
 from kerasbert.models.checkpoints import write_checkpoint
+from kerasbert.reporting import writing
 
 # Features of frozen bases are kept here, and not in the user's own cache.
 _CACHE = tempfile.TemporaryDirectory(prefix="kerasbert-tests-")
@@ -90,6 +91,15 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def _seed():
     keras.utils.set_random_seed(7)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pages(request):
+    """Pages of saved runs, which take half a second to draw, only where `DRAWS_PAGES` is set."""
+    with pytest.MonkeyPatch.context() as patches:
+        if not getattr(request.module, "DRAWS_PAGES", False):
+            patches.setattr(writing, "write_page", lambda path, *args, **options: path.touch())
+        yield
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from kerasbert.deciding import choosing
 from kerasbert.run_directory import LABELS
 from tests.conftest import check_refused, comments, write_csv
 
+DRAWS_PAGES = True
+
 HEADER = ("text", "rude", "kind")
 
 

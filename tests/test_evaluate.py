@@ -12,6 +12,8 @@ from tests.conftest import comments, write_csv
 from tests.reporting.making import binary
 from tests.reporting.reading import check_page
 
+DRAWS_PAGES = True
+
 
 @pytest.fixture(scope="module")
 def runs(toy_base, tmp_path_factory):

@@ -31,6 +31,8 @@ from kerasbert.training.fitting import fit_classifier
 from tests.conftest import comments, write_csv
 from tests.reporting.reading import check_page
 
+DRAWS_PAGES = True
+
 TEXTS = [("you are nice kind one", "civil"), ("you are rude two", "rude"), ("fool three", "rude")]
 
 
@@ -59,7 +61,7 @@ def watch(patches):
 
     note(running, "fit_classifier", lambda config, dataset: (dataset.test, alive()))
     note(winner, "Judged", lambda labels, examples, outputs: len(outputs))
-    note(examples, "open_table", lambda path, encoding: str(path))
+    note(examples, "open_table", lambda path, encoding, errors: str(path))
     note(Tokenizer, "__call__", lambda tokenizer, texts, pairs: len(texts))
     note(FeatureCache, "_encode", lambda cache, tokens, texts, keys, progress: list(keys))
     note(BertEncoder, "load_pretrained", lambda encoder, directory: str(directory))

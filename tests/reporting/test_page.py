@@ -16,6 +16,8 @@ from tests.reporting.making import binary, multiclass, multilabel, random_rows, 
 from tests.reporting.reading import check_page
 from tests.test_plots import history
 
+DRAWS_PAGES = True
+
 HOSTILE = ("</script><b> | c", "$\\frac{$ & [red]", "\\frac{1}{\x00\x1b[31m", "名前" * 40)
 
 
