@@ -19,13 +19,15 @@ test: $(ENV)/installed-test $(PLAIN)/installed-test
 	$(ENV)/bin/ruff format --check .
 	$(MAKE) --jobs=2 test-full test-plain
 
-# In the order of the files, and not those of many tests first: the longest files have few.
+# In the order of the files, and not those of many tests first: the longest files have few. Three
+# processes for two cores, as some tests wait for others that were started by them.
 test-full:
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-# At the same time, and without processes of its own, each of which would load TensorFlow.
+# At the same time, and without processes of its own, each of which would load TensorFlow; how memory
+# grows is seen in the other environment.
 test-plain:
-	$(PLAIN)/bin/python -m pytest tests/test_portability.py tests/test_inference.py \
+	$(PLAIN)/bin/python -m pytest -k "not memory" tests/test_portability.py tests/test_inference.py \
 		tests/models/test_checkpoints.py tests/explaining/test_backends.py > $(PLAIN)/tests.log 2>&1 \
 		|| { cat $(PLAIN)/tests.log; exit 1; }
 	@tail -n 1 $(PLAIN)/tests.log

@@ -200,14 +200,14 @@ def test_a_class_with_too_few_examples_keeps_its_share():
 
 def test_many_classes_take_seconds():
     random = np.random.default_rng(0)
-    outputs = random.dirichlet(np.full(100, 0.05), 2000).astype(np.float32)
-    targets = random.integers(100, size=2000).astype(np.int32)
+    outputs = random.dirichlet(np.full(50, 0.05), 2000).astype(np.float32)
+    targets = random.integers(50, size=2000).astype(np.int32)
     targets[:1000] = outputs[:1000].argmax(axis=1)
-    labels = Labels("multiclass", ("label",), tuple(map(str, range(100))))
+    labels = Labels("multiclass", ("label",), tuple(map(str, range(50))))
     started = time.process_time()
     thresholds, _ = choose_thresholds(labels, targets, outputs, parse_rule("f1"))
-    assert time.process_time() - started < 15
-    assert len(thresholds) == 100
+    assert time.process_time() - started < 5
+    assert len(thresholds) == 50
 
 
 def test_sure_probabilities_of_several_classes():

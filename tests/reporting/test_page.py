@@ -107,7 +107,7 @@ def test_few_rows_and_few_kinds_of_them(judged, tmp_path):
     check_page(written(tmp_path, judged))
 
 
-@pytest.mark.parametrize(("task", "num_labels"), [("multiclass", 150), ("multilabel", 40)])
+@pytest.mark.parametrize(("task", "num_labels"), [("multiclass", 60), ("multilabel", 25)])
 def test_many_labels_are_told_in_tables(task, num_labels, tmp_path):
     text = written(tmp_path, random_rows(task, 400, num_labels))
     page = check_page(text)
