@@ -85,8 +85,6 @@ def fit_classifier(
         )
         trainer.train(checkpoint, trackers)
         judged = _judged(trainer.part, prepared, dataset)
-        labels = choose_decision(judged["validation"], config.decision)
-        judged = {name: part.decided_by(labels) for name, part in judged.items()}
         report = {name: part.report for name, part in judged.items()}
         trackers.report(report)
     model, model_config = prepared.model, config.model
@@ -95,7 +93,7 @@ def fit_classifier(
     return Run(
         model,
         model_config,
-        labels,
+        judged["validation"].labels,
         prepared.tokenizer,
         precision=training_precision(config.train.precision),
         running_precision=running_precision(config.train.precision, config.model.encoder),
@@ -109,11 +107,12 @@ def fit_classifier(
 
 
 def _judged(part: Part, prepared: Prepared, dataset: Dataset) -> dict[str, Judged]:
-    """What the trained model says of the validation examples and, if there are, the test's."""
+    """What the trained model says of the held-out examples; those of the validation decide how."""
     data = prepared.data
     outputs = part.outputs(data.validation_tokens)
     judged = {"validation": Judged(data.labels, dataset.validation, outputs)}
     if dataset.test is not None:
         outputs = part.outputs(prepared.tokenizer(dataset.test.texts, dataset.test.pairs))
         judged["test"] = Judged(data.labels, dataset.test, outputs)
-    return judged
+    labels = choose_decision(judged["validation"], prepared.config.decision)
+    return {name: part.decided_by(labels) for name, part in judged.items()}

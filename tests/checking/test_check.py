@@ -2,13 +2,12 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kerasbert import _cli, check
+from kerasbert import check
 from kerasbert.checking.showing import short_names
 from kerasbert.checking.writing import COLUMNS
 from tests.checking.making import make_rows
@@ -26,21 +25,9 @@ ODD = [("", "civil"), ("You fool !", "civil"), ("caf\ufffd is nice", "Civil"), (
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, toy_base):
-    """Run the command as a shell would; returns exit code, stdout and stderr."""
-
-    def call(*args):
-        given = ["check", *map(str, args), "--base", str(toy_base())]
-        monkeypatch.setattr(sys, "argv", given)
-        code = 0
-        try:
-            _cli.run(check.main)
-        except SystemExit as stop:
-            code = stop.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+def command(command, toy_base):
+    """Run the command as a shell would, on a toy base."""
+    return lambda *args: command(check, *args, "--base", toy_base())
 
 
 @pytest.fixture
