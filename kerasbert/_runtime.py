@@ -34,8 +34,14 @@ def halve_threads() -> None:
     so small that handing them around costs more than it gains. To be called before `quiet`. The
     numbers are the same.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (cores or 1) // 2)))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, num_cores() // 2)))
+
+
+def num_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

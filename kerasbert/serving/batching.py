@@ -1,0 +1,286 @@
+"""Requests that arrive together are computed together: texts of like length, the oldest first.
+
+Two threads compute. Whenever one is free it cuts what has arrived into word pieces, takes the text
+that has waited longest with others of about its length, runs them as one batch, and answers each
+request whose last text that was. So nothing waits for a batch to fill up, short texts do not wait
+for long ones, and the more requests there are, the larger the batches become.
+"""
+
+import collections
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+
+import numpy as np
+
+from kerasbert.data.batches import MAX_PIECES
+from kerasbert.data.tokens import Tokens
+from kerasbert.serving.served import ServedModel
+
+# While one thread's batch adds and normalises, which is bound by memory, the other's multiplies.
+_THREADS = 2
+# A batch of more than this takes no text that would be padded by more than a third of its length.
+_FEW = 8
+# How much the last batch counts in the mean time of a text.
+_NEWEST = 0.1
+
+
+class QueueFullError(Exception):
+    """There is no room for a request; `seconds` until there is, as far as is known."""
+
+    def __init__(self, seconds: float):
+        super().__init__("Too many texts wait already. Send this request again later.")
+        self.seconds = seconds
+
+
+@dataclasses.dataclass(eq=False)
+class _Job:
+    """A request, until its last text is computed."""
+
+    model: ServedModel
+    texts: Sequence[str]
+    pairs: Sequence[str] | None
+    arrived: float
+    answer: Future
+    missing: int
+    outputs: np.ndarray | None = None
+
+    def take(self, index: int, row: np.ndarray) -> None:
+        if self.outputs is None:
+            self.outputs = np.empty((len(self.texts), *row.shape), np.float32)
+        self.outputs[index] = row
+        self.missing -= 1
+        if self.missing == 0:
+            with suppress(InvalidStateError):  # nobody waits for it any more
+                self.answer.set_result(self.outputs)
+
+    def fail(self, error: Exception) -> None:
+        with suppress(InvalidStateError):
+            self.answer.set_exception(error)
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class _Text:
+    """One text of a request: the `place`-th of `tokens`, the `index`-th of its job."""
+
+    job: _Job
+    index: int
+    tokens: Tokens
+    place: int
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What is told of a batch that was computed.
+
+    Attributes:
+        texts: how many it had.
+        seconds: that it took.
+        waited: seconds that each of its texts had waited.
+    """
+
+    texts: int
+    seconds: float
+    waited: list[float]
+
+
+class Batcher:
+    """A bounded queue of requests, and the threads that compute them.
+
+    Args:
+        max_batch: texts computed together.
+        max_wait: seconds that a request waits for others; it does not where the batch before was of
+            one request and nothing else is being computed.
+        max_queue: texts that may wait.
+        observe: is told of each batch.
+    """
+
+    def __init__(
+        self,
+        max_batch: int,
+        max_wait: float,
+        max_queue: int,
+        observe: Callable[[Batch], None] = lambda batch: None,
+    ):
+        self._max_batch, self._max_wait, self._max_queue = max_batch, max_wait, max_queue
+        self._observe = observe
+        # All of these are changed under the condition alone.
+        self._condition = threading.Condition()
+        self._arrived: collections.deque[_Job] = collections.deque()
+        self._waiting: list[_Text] = []  # the oldest first
+        self._num_queued = 0
+        self._num_running = 0
+        self._is_crowded = False
+        self._seconds_per_text = 0.0
+        self._is_closed = False
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def num_queued(self) -> int:
+        """Texts that wait."""
+        return self._num_queued
+
+    def submit(
+        self, model: ServedModel, texts: Sequence[str], pairs: Sequence[str] | None = None
+    ) -> Future:
+        """Queue a request, of at least one text.
+
+        Returns:
+            Its outputs, calibrated, of shape (texts, labels), once they are there. Who waits no
+            longer cancels it; what is not computed by then is not computed any more.
+
+        Raises:
+            QueueFullError: as many texts as may wait do.
+            RuntimeError: the batcher is closed.
+        """
+        job = _Job(model, texts, pairs, time.monotonic(), Future(), len(texts))
+        with self._condition:
+            if self._is_closed:
+                raise RuntimeError("The queue is closed.")
+            if self._num_queued + len(texts) > self._max_queue:
+                raise QueueFullError(self._num_queued * self._seconds_per_text)
+            self._num_queued += len(texts)
+            self._arrived.append(job)
+            if not self._threads:
+                self._start()
+            self._condition.notify()
+        return job.answer
+
+    def close(self) -> None:
+        """Compute what waits, and end the threads."""
+        with self._condition:
+            self._is_closed = True
+            self._condition.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _start(self) -> None:
+        # Not before the first request, so that a process may be forked until then.
+        for number in range(_THREADS):
+            thread = threading.Thread(target=self._run, name=f"batches-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while not (self._arrived or self._waiting):
+                    if self._is_closed:
+                        return
+                    self._condition.wait()
+                self._let_others_come()
+                arrived = list(self._arrived)
+                self._arrived.clear()
+            texts = _cut(arrived)
+            with self._condition:
+                self._waiting += texts
+                batch = self._take()
+                self._num_running += len(batch)
+                if self._waiting:
+                    self._condition.notify()
+            if batch:
+                self._compute(batch)
+
+    def _let_others_come(self) -> None:
+        if not (self._is_crowded or self._num_running) or not self._arrived:
+            return
+        until = self._arrived[0].arrived + self._max_wait
+        while self._num_queued < self._max_batch and not self._is_closed:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self._condition.wait(left)
+
+    def _take(self) -> list[_Text]:
+        """Take the next batch from what waits: the oldest, and those nearest to its length."""
+        live = [text for text in self._waiting if not text.job.answer.done()]
+        if not live:
+            self._waiting, self._num_queued = [], sum(job.missing for job in self._arrived)
+            return []
+        oldest = live[0]
+        # Of one model, as another may have taken its place while these waited.
+        alike = [text for text in live if text.job.model is oldest.job.model]
+        alike.sort(key=lambda text: abs(text.length - oldest.length))
+        batch, shortest, longest = [], oldest.length, oldest.length
+        for text in alike[: self._max_batch]:
+            shortest, longest = min(shortest, text.length), max(longest, text.length)
+            is_padded_much = len(batch) >= _FEW and shortest < 0.75 * longest
+            if batch and (is_padded_much or (len(batch) + 1) * longest > MAX_PIECES):
+                break
+            batch.append(text)
+        taken = set(map(id, batch))
+        self._waiting = [text for text in live if id(text) not in taken]
+        self._num_queued = len(self._waiting) + sum(job.missing for job in self._arrived)
+        self._is_crowded = any(text.job is not oldest.job for text in batch)
+        return batch
+
+    def _compute(self, batch: list[_Text]) -> None:
+        start = time.monotonic()
+        try:
+            outputs = batch[0].job.model.outputs(_joined(batch))
+        except Exception as error:  # whatever it was, the thread must go on
+            outputs = None
+            if len(batch) == 1:
+                batch[0].job.fail(error)
+        seconds = time.monotonic() - start
+        with self._condition:
+            self._num_running -= len(batch)
+            if outputs is not None:
+                for text, row in zip(batch, outputs, strict=True):
+                    text.job.take(text.index, row)
+                newest = seconds / len(batch)
+                weight = _NEWEST if self._seconds_per_text else 1.0
+                self._seconds_per_text += weight * (newest - self._seconds_per_text)
+        if outputs is not None:
+            waited = [start - text.job.arrived for text in batch]
+            self._observe(Batch(len(batch), seconds, waited))
+        elif len(batch) > 1:
+            # Perhaps too much at once, or one that spoils the others' answers: each by itself.
+            for text in batch:
+                self._compute([text])
+
+
+def _cut(jobs: list[_Job]) -> list[_Text]:
+    """The texts of requests as word pieces; a request that cannot be cut fails alone."""
+    texts: list[_Text] = []
+    for model in dict.fromkeys(job.model for job in jobs):
+        own = [job for job in jobs if job.model is model and not job.answer.done()]
+        try:
+            tokens = model.tokens(*_all_texts(own)) if own else None
+        except Exception as error:  # whatever it was, the others must be answered
+            if len(own) == 1:
+                own[0].fail(error)
+            else:
+                texts += [text for job in own for text in _cut([job])]
+            continue
+        place = 0
+        for job in own:
+            for index in range(len(job.texts)):
+                texts.append(_Text(job, index, tokens, place, int(tokens.lengths[place])))
+                place += 1
+    return texts
+
+
+def _all_texts(jobs: list[_Job]) -> tuple[list[str], list[str] | None]:
+    texts = [text for job in jobs for text in job.texts]
+    if jobs[0].pairs is None:
+        return texts, None
+    return texts, [pair for job in jobs for pair in job.pairs]
+
+
+def _joined(batch: list[_Text]) -> Tokens:
+    """The word pieces of a batch, in its order."""
+    lengths = [text.length for text in batch]
+    slices = [slice(*text.tokens.offsets[text.place : text.place + 2]) for text in batch]
+    cuts = list(zip(batch, slices, strict=True))
+    return Tokens(
+        input_ids=np.concatenate([text.tokens.input_ids[cut] for text, cut in cuts]),
+        token_type_ids=np.concatenate([text.tokens.token_type_ids[cut] for text, cut in cuts]),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        pad_id=batch[0].tokens.pad_id,
+        num_truncated=0,
+    )
