@@ -43,11 +43,10 @@ export function bars({ labels, probabilities }, { task, thresholds, labels: name
   const shown = isLong ? sortedNames(names, labels, probabilities) : names;
   const rows = shown.map((name) => {
     // Of two labels the second decides, by its threshold alone.
-    const hasThreshold = thresholds && (task !== "binary" || name === names[1]);
-    return barRow(name, probabilities[name], hasThreshold ? thresholds[name] : null, {
-      isDecided: labels.includes(name),
-      task,
-    });
+    const isCompared = thresholds && (task !== "binary" || name === names[1]);
+    const found = { probability: probabilities[name], isDecided: labels.includes(name) };
+    if (isCompared) found.threshold = thresholds[name];
+    return barRow(name, found, task, Boolean(thresholds));
   });
   const heads = thresholds ? ["label", "probability", "threshold"] : ["label", "probability"];
   const table = (caption, some) => makeTable(caption, heads, some, "bars");
@@ -110,29 +109,25 @@ function sortedNames(names, decided, probabilities) {
   return [...names].sort((one, other) => rank(other) - rank(one));
 }
 
-function barRow(name, probability, threshold, { isDecided, task }) {
+function barRow(name, { probability, threshold, isDecided }, task, hasThresholds) {
   const fill = make("div", { className: "fill" });
   fill.style.width = `${100 * probability}%`;
   const bar = make("div", { className: "bar", "aria-hidden": "true" }, fill);
-  if (threshold !== null && task !== "multiclass") {
-    const mark = make("div", { className: "mark" });
-    mark.style.left = `${100 * threshold}%`;
-    bar.append(mark);
-  }
   const heading = make("th", { scope: "row" }, make("bdi", {}, name));
   if (isDecided) heading.append(make("span", { className: "unseen" }, " (decided for)"));
-  return make(
-    "tr",
-    { className: isDecided ? "decided" : "" },
-    heading,
-    make("td", {}, make("div", { className: "measure" }, bar, make("span", {}, places(probability)))),
-    ...(threshold === null ? [] : [make("td", {}, against(probability, threshold, isDecided, task))]),
-  );
-}
-
-function against(probability, threshold, isDecided, task) {
-  if (task === "multiclass") return `${(probability / threshold).toFixed(2)} × ${places(threshold)}`;
-  return `${isDecided ? "≥" : "<"} ${places(threshold)}`;
+  const measure = make("div", { className: "measure" }, bar, make("span", {}, places(probability)));
+  const row = make("tr", { className: isDecided ? "decided" : "" }, heading, make("td", {}, measure));
+  if (hasThresholds) row.append(make("td"));
+  if (threshold === undefined) return row;
+  if (task === "multiclass") {
+    row.lastChild.append(`${(probability / threshold).toFixed(2)} × ${places(threshold)}`);
+    return row;
+  }
+  const mark = make("div", { className: "mark" });
+  mark.style.left = `${100 * threshold}%`;
+  bar.append(mark);
+  row.lastChild.append(`${isDecided ? "≥" : "<"} ${places(threshold)}`);
+  return row;
 }
 
 function colouredText(text, words, most) {

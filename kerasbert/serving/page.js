@@ -166,6 +166,7 @@ function showAsRunning(isRunning) {
   on.table.hidden = false;
   on.progress.hidden = on.cancel.hidden = !isRunning;
   on.download.hidden = isRunning;
+  on.count.hidden = !isRunning && table.done === table.rows.length;
   if (isRunning) on.rows.replaceChildren();
   else if (wasFocused) on.download.focus();
 }

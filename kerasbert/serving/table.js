@@ -75,8 +75,8 @@ export class Table {
     });
     const caption =
       this.rows.length > ROWS_SHOWN
-        ? `The first ${ROWS_SHOWN} of ${counted(this.rows.length, "row", "rows")}; the download has all.`
-        : `${counted(this.rows.length, "row", "rows")}, with their probabilities.`;
+        ? `The first ${ROWS_SHOWN} of ${counted(this.rows.length, "row", "rows")}; the download has them all`
+        : `All of ${counted(this.rows.length, "row", "rows")}`;
     return makeTable(caption, ["row", ...texts, "prediction", ...measured], rows, "rows");
   }
 
@@ -116,13 +116,12 @@ function whyNot({ text, pair }, limits) {
 }
 
 function emptyCells(row, count) {
-  const cell = make("td", { className: "faint", colSpan: count + 1 }, row.why || "not yet");
-  return [cell];
+  return [make("td", { className: "faint", colSpan: count + 1 }, row.why || "not yet")];
 }
 
 function shortened(text) {
   const characters = Array.from(text);
-  return characters.length > 300 ? `${characters.slice(0, 300).join("")}…` : text;
+  return characters.length > 200 ? `${characters.slice(0, 200).join("")}…` : text;
 }
 
 function predictionColumns({ task, labels }) {
