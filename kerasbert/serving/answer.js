@@ -16,7 +16,7 @@ const METHODS = {
 export function decisionText({ labels, score }, task) {
   if (task === "regression") return String(Number(score.toFixed(4)));
   if (labels.length) return labels.join(", ");
-  return task === "multilabel" ? "None of the labels" : "Don’t know";
+  return task === "multilabel" ? "None of the labels" : "Don't know";
 }
 
 /** Why it was decided so, as a sentence or none. */
@@ -30,7 +30,7 @@ export function reasonText({ labels, probabilities }, { task, thresholds, unsure
     const most = sortedNames(names, labels, probabilities)[0];
     return (
       `The most probable label, ${quoted(most)}, has ${places(probabilities[most])}; ` +
-      `below ${places(unsure_below)} the answer is “don’t know”.`
+      `below ${places(unsure_below)} the answer is “don't know”.`
     );
   }
   return thresholds ? "Decided for: the label that is the largest multiple of its threshold." : "";

@@ -76,7 +76,7 @@ export class Table {
     const caption =
       this.rows.length > ROWS_SHOWN
         ? `The first ${ROWS_SHOWN} of ${counted(this.rows.length, "row", "rows")}; the download has them all`
-        : `All of ${counted(this.rows.length, "row", "rows")}`;
+        : counted(this.rows.length, "row", "rows");
     return makeTable(caption, ["row", ...texts, "prediction", ...measured], rows, "rows");
   }
 
@@ -94,7 +94,7 @@ export class Table {
   #cells(prediction, isWide) {
     const { task, labels } = this.facts;
     if (task === "regression") return [make("td", {}, places(prediction.score))];
-    const nothing = task === "multilabel" ? "none" : "don’t know";
+    const nothing = task === "multilabel" ? "none" : "don't know";
     const said = prediction.labels.join(", ");
     const decision = make("td", { className: said ? "said" : "faint", dir: "auto" }, said || nothing);
     const probability = prediction.probabilities;
