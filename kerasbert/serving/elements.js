@@ -11,18 +11,16 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** A table in a box that scrolls sideways, also by the keyboard; `heads` are names of columns. */
+/** A table; `heads` are the names of its columns, and `rows` elements. */
 export function makeTable(caption, heads, rows, className = "") {
-  const captionElement = make("caption", {}, caption);
   const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col", dir: "auto" }, name)));
-  const table = make(
+  return make(
     "table",
     { className },
-    captionElement,
+    make("caption", {}, caption),
     make("thead", {}, head),
     make("tbody", {}, ...rows),
   );
-  return make("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": caption }, table);
 }
 
 /** A name in quotes, which cannot turn the direction of the words around it. */

@@ -20,12 +20,14 @@ async function run(work) {
   cancel();
   const { signal } = (running = new AbortController());
   on.error.textContent = "";
+  on.answer.ariaBusy = "false";
   try {
     if (!facts) await connect(signal);
     if (!on["token-form"].hidden) leaveTokenForm();
     await work(signal);
   } catch (error) {
     if (signal.aborted) return;
+    facts = null; // which may be what has changed
     if (error.status === 401) askForToken(error, work);
     else showError(error);
   }
@@ -94,13 +96,13 @@ async function classifyText(signal) {
   if (!on.explain.checked || on["explain-field"].hidden) return;
   on.words.replaceChildren(make("p", { className: "note" }, "Finding the words that moved it …"));
   try {
-    const explained = await predict(text, pair, { explain: true, signal });
-    on.words.replaceChildren(...wordsShown(explained.predictions[0].explanation, texts));
-    on.status.append(` The words took ${duration(explained.seconds)}.`);
+    const { predictions, seconds: taken } = await predict(text, pair, { explain: true, signal });
+    on.words.replaceChildren(...wordsShown(predictions[0].explanation, texts));
+    on.status.append(` The words took ${duration(taken)}.`);
   } catch (error) {
     if (signal.aborted || error.status === 401) throw error;
-    const why = `The words that moved it cannot be shown: ${error.message}`;
-    on.words.replaceChildren(make("p", { className: "note" }, why));
+    on.words.replaceChildren();
+    on.status.append(` The words that moved it cannot be shown: ${error.message}`);
   }
 }
 
@@ -204,7 +206,7 @@ async function openFile(file) {
   on["pair-choice"].hidden = !facts.takes_pairs;
   on["classify-file"].textContent = `Classify ${counted(rows.length, "row", "rows")}`;
   on.columns.hidden = false;
-  on["classify-file"].focus();
+  on.status.textContent = `${file.name} has ${counted(rows.length, "row", "rows")}.`;
 }
 
 function offerColumns(select, columns, place) {
@@ -236,7 +238,6 @@ whenSubmitted(on["file-form"], () =>
 );
 whenSubmitted(on["token-form"], () => {
   useToken(on.token.value);
-  facts = null;
   run(afterToken);
 });
 for (const field of [on.text, on.pair]) {

@@ -43,15 +43,7 @@ export class Table {
     this.done = this.left;
     tell();
     for (const group of requests(this.rows.filter((row) => !row.why), this.facts.limits)) {
-      const texts = group.map((row) => row.text);
-      const pairs = this.facts.takes_pairs ? group.map((row) => row.pair) : null;
-      const answer = await patiently(() => predict(texts, pairs, { signal }), signal, tellOfWait);
-      if (answer.model.version !== this.facts.model.version) {
-        throw new Refusal("The service has another model since this began. Classify all rows anew.");
-      }
-      group.forEach((row, place) => (row.prediction = answer.predictions[place]));
-      this.done += group.length;
-      tell();
+      await this.#classifyGroup(group, signal, tell, tellOfWait);
     }
   }
 
@@ -77,7 +69,9 @@ export class Table {
       this.rows.length > ROWS_SHOWN
         ? `The first ${ROWS_SHOWN} of ${counted(this.rows.length, "row", "rows")}; the download has them all`
         : counted(this.rows.length, "row", "rows");
-    return makeTable(caption, ["row", ...texts, "prediction", ...measured], rows, "rows");
+    const table = makeTable(caption, ["row", ...texts, "prediction", ...measured], rows, "rows");
+    // Scrolls sideways by the keyboard, too.
+    return make("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: caption }, table);
   }
 
   /** The whole as CSV, as `python -m kerasbert.predict` writes it; a Blob. */
@@ -89,6 +83,27 @@ export class Table {
       lines.push(csvLine([...cells, ...found]));
     }
     return new Blob(lines, { type: "text/csv;charset=utf-8" });
+  }
+
+  async #classifyGroup(group, signal, tell, tellOfWait) {
+    const texts = group.map((row) => row.text);
+    const pairs = this.facts.takes_pairs ? group.map((row) => row.pair) : null;
+    let answer;
+    try {
+      answer = await patiently(() => predict(texts, pairs, { signal }), signal, tellOfWait);
+    } catch (error) {
+      if (error.status !== 504 || group.length === 1) throw error;
+      // Too many for a slow model's time limit.
+      const half = Math.ceil(group.length / 2);
+      await this.#classifyGroup(group.slice(0, half), signal, tell, tellOfWait);
+      return this.#classifyGroup(group.slice(half), signal, tell, tellOfWait);
+    }
+    if (answer.model.version !== this.facts.model.version) {
+      throw new Refusal("The service has another model since this began. Classify all rows anew.");
+    }
+    group.forEach((row, place) => (row.prediction = answer.predictions[place]));
+    this.done += group.length;
+    tell();
   }
 
   #cells(prediction, isWide) {
@@ -108,11 +123,16 @@ export class Table {
 
 function whyNot({ text, pair }, limits) {
   if (!text.trim()) return "empty";
-  const most = Math.max(...[text, pair ?? ""].map((part) => Array.from(part).length));
+  const most = Math.max(characters(text), characters(pair ?? ""));
   if (most > limits.characters) {
     return `too long: ${most.toLocaleString("en")} characters, ${limits.characters.toLocaleString("en")} at most`;
   }
   return requestBytes({ text, pair }) > limits.body_bytes ? "too long for one request" : "";
+}
+
+/** How many characters Python would count. */
+function characters(text) {
+  return Array.from(text).length;
 }
 
 function emptyCells(row, count) {

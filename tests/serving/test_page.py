@@ -193,7 +193,7 @@ def test_words_that_cannot_be_had_leave_the_answer(opened):
 
     page = opened(before)
     classify(page, "you are kind")
-    expect(page.locator("#words")).to_contain_text("cannot be shown: That took too long.")
+    expect(page.get_by_role("status")).to_contain_text("cannot be shown: That took too long.")
     expect(page.locator(".bars")).to_be_visible()
     page.get_by_label("Show the words that moved it").uncheck()
     classify(page, "you are rude")
@@ -273,17 +273,18 @@ def test_files_that_cannot_be_read_are_told_of_in_a_sentence(opened):
     expect(page.get_by_role("alert")).to_contain_text("There is a column “prediction” already")
 
 
-def test_rows_go_in_parts_and_a_busy_service_is_waited_for(opened):
+def test_rows_go_in_parts_and_a_busy_or_slow_service_is_waited_for(opened):
     said, asked = facts("binary", ("civil", "rude"), (0.4, 0.6)), []
+    made = {"decided": ["rude"], "probabilities": [0.375, 0.625]}
 
     def answer(route):
         asked.append(route.request.post_data_json["texts"])
-        if len(asked) == 2:
-            busy = {"detail": "The queue is full."}
-            route.fulfill(status=503, json=busy, headers={"Retry-After": "0.05"})
-        elif len(asked) < 5:
-            made = answers(said, asked[-1], decided=["rude"], probabilities=[0.375, 0.625])
-            route.fulfill(json=made)
+        refusal = {2: (503, "The queue is full."), 3: (504, "That took too long.")}.get(len(asked))
+        if refusal:
+            headers = {"Retry-After": "0.05"}
+            route.fulfill(status=refusal[0], json={"detail": refusal[1]}, headers=headers)
+        elif len(asked) < 7:
+            route.fulfill(json=answers(said, asked[-1], **made))
         # What comes after stays without an answer, until it is cancelled.
 
     page = opened(lambda page: (answering(said)(page), page.route("**/predict", answer)))
@@ -292,15 +293,32 @@ def test_rows_go_in_parts_and_a_busy_service_is_waited_for(opened):
     drop(page, "d.csv", "\n".join(["text", *rows]).encode())
     page.get_by_role("button", name="Classify 11 rows").click()
     expect(page.locator("#count")).to_have_text("7 of 11 rows")
-    expect(page.get_by_role("progressbar")).to_be_visible()
+    assert page.get_by_role("progressbar").get_attribute("value") == "7"
     page.get_by_role("button", name="Cancel").press("Enter")
-    assert asked[:3] == [["row 0", "row 2"], ["row 3", "row 4"], ["row 3", "row 4"]]
     expect(page.get_by_role("status")).to_contain_text("Cancelled.")
     expect(page.get_by_role("button", name="Download")).to_be_focused()
+    first, second = ["row 0", "row 2"], ["row 3", "row 4"]
+    assert asked[:5] == [first, second, second, ["row 3"], ["row 4"]]
     shown = cells(page, "#rows")
     assert shown[0] == ["2", "row 0", "rude", "0.375", "0.625"]
     assert shown[1] == ["3", "👊" * 51, "too long: 51 characters, 50 at most"]
     assert shown[-1] == ["12", "row 10", "not yet"]
+
+
+def test_a_new_model_is_noticed(opened):
+    said = facts("binary", ("civil", "rude"), (0.4, 0.6))
+    page = opened(answering(said, decided=["rude"], probabilities=[0.375, 0.625]))
+    expect(page.locator("#about")).to_contain_text("Version 0123456789ab.")
+    said["model"]["version"] = "second"
+    classify(page, "you are kind")
+    expect(page.locator(".bars")).to_be_visible()
+    expect(page.locator("#about")).to_contain_text("Version second.")
+    said["model"]["version"] = "third"
+    drop(page, "d.csv", b"text\nkind\n")
+    page.get_by_role("button", name="Classify 1 row").click()
+    expect(page.get_by_role("alert")).to_contain_text("has another model since this began.")
+    page.get_by_role("button", name="Classify 1 row").click()
+    expect(page.get_by_role("status")).to_contain_text("1 row in")
 
 
 @pytest.mark.parametrize(
