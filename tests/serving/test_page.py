@@ -71,39 +71,42 @@ def address(run_directory):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def tab():
+    """One tab for all tests, and what its scripts complain of: opening one takes half a second."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("There is no chromium or google-chrome to look at the page with.")
+    complaints = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path,
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
-        yield browser
+        page = browser.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text))
+        yield page, complaints
         browser.close()
 
 
 @pytest.fixture
-def opened(browser, address):
+def opened(tab, address):
     """A function that opens the page; of what its scripts complain, nothing is allowed."""
-    complaints, contexts = [], []
+    page, complaints = tab
 
-    def open_page(before=None, at=address, **options):
-        contexts.append(browser.new_context(**options))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text))
+    def open_page(before=None, at=address, width=1280):
+        page.set_viewport_size({"width": width, "height": 720})
         if before:
             before(page)
         page.goto(at)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    page.unroute_all()
     # The browser itself tells of answers other than 200, which tests ask for.
-    assert not [each for each in complaints if "Failed to load resource" not in each]
+    told = [each for each in complaints if "Failed to load resource" not in each]
+    complaints.clear()
+    assert not told
 
 
 def classify(page, text):
@@ -354,7 +357,7 @@ def test_a_new_model_is_noticed(opened):
     ids=["unsure", "multiples", "binary", "none", "regression", "hundred"],
 )
 def test_answers_of_every_task(said, answer, expected, opened):
-    page = opened(answering(said, **answer), viewport={"width": 360, "height": 640})
+    page = opened(answering(said, **answer), width=360)
     classify(page, "you are kind")
     decision, reason, bars = expected
     expect(page.get_by_role("heading", level=2)).to_have_text(decision)
@@ -443,7 +446,7 @@ def test_a_service_with_a_token_asks_for_it_and_keeps_it_nowhere(opened):
 
 
 def test_a_phone_scrolls_down_only_and_words_stand_out_in_light_and_dark(opened):
-    page = opened(viewport={"width": 360, "height": 640})
+    page = opened(width=360)
 
     def check():
         assert page.evaluate("document.documentElement.scrollWidth") == 360
