@@ -20,10 +20,14 @@ export function decisionText({ labels, score }, task) {
 }
 
 /** Why it was decided so, as a sentence or none. */
-export function reasonText({ labels, probabilities }, { task, thresholds, unsure_below, labels: names }) {
+export function reasonText(
+  { labels, probabilities },
+  { task, thresholds, unsure_below, labels: names },
+) {
   if (task === "regression") return `The score that the model gives for ${quoted(names[0])}.`;
   if (task === "binary" && thresholds) {
-    return `${quoted(names[1])} is decided for from a probability of ${places(thresholds[names[1]])}.`;
+    const threshold = places(thresholds[names[1]]);
+    return `${quoted(names[1])} is decided for from a probability of ${threshold}.`;
   }
   if (task === "multilabel") return labels.length ? "" : "Each is below its threshold.";
   if (!labels.length) {
@@ -53,7 +57,10 @@ export function bars({ labels, probabilities }, { task, thresholds, labels: name
   if (!isLong) return [table("Probability of each label", rows)];
   const rest = rows.slice(LABELS_IN_ORDER);
   return [
-    table(`The ${LABELS_IN_ORDER} most probable of ${names.length} labels`, rows.slice(0, LABELS_IN_ORDER)),
+    table(
+      `The ${LABELS_IN_ORDER} most probable of ${names.length} labels`,
+      rows.slice(0, LABELS_IN_ORDER),
+    ),
     make(
       "details",
       {},
@@ -73,11 +80,14 @@ export function wordsShown({ label, method, probability, baseline_probability, w
     .sort((one, other) => Math.abs(other.contribution) - Math.abs(one.contribution))
     .slice(0, STRONGEST);
   const unread = words.length - read.length;
-  const all = make("details", {}, make("summary", {}, `All ${counted(words.length, "word", "words")}`));
+  const all = make(
+    "details",
+    {},
+    make("summary", {}, `All ${counted(words.length, "word", "words")}`),
+  );
   // A long text has thousands, and most readers want none of them.
-  all.addEventListener("toggle", () => all.append(wordsTable("In the order of the text", words)), {
-    once: true,
-  });
+  const open = () => all.append(wordsTable("In the order of the text", words));
+  all.addEventListener("toggle", open, { once: true });
   return [
     make("h3", {}, "The words that moved it"),
     make(
@@ -86,7 +96,10 @@ export function wordsShown({ label, method, probability, baseline_probability, w
       `This is about ${quoted(label)}: ${places(probability)}, which ${baseline} would be ` +
         `${places(baseline_probability)}. Found by ${methodName}.`,
     ),
-    ...texts.map((text, part) => colouredText(text, words.filter((word) => word.part === part), most)),
+    ...texts.map((text, part) => {
+      const own = words.filter((word) => word.part === part);
+      return colouredText(text, own, most);
+    }),
     make(
       "p",
       { className: "note" },
@@ -116,7 +129,12 @@ function barRow(name, { probability, threshold, isDecided }, task, hasThresholds
   const heading = make("th", { scope: "row" }, make("bdi", {}, name));
   if (isDecided) heading.append(make("span", { className: "unseen" }, " (decided for)"));
   const measure = make("div", { className: "measure" }, bar, make("span", {}, places(probability)));
-  const row = make("tr", { className: isDecided ? "decided" : "" }, heading, make("td", {}, measure));
+  const row = make(
+    "tr",
+    { className: isDecided ? "decided" : "" },
+    heading,
+    make("td", {}, measure),
+  );
   if (hasThresholds) row.append(make("td"));
   if (threshold === undefined) return row;
   if (task === "multiclass") {

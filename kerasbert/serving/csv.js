@@ -25,7 +25,9 @@ export async function readTable(file) {
 
 /** One line of a file, cells quoted where they must be. */
 export function csvLine(cells) {
-  const quoted = cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell));
+  const quoted = cells.map((cell) =>
+    /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell,
+  );
   return `${quoted.join()}\r\n`;
 }
 

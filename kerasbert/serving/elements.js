@@ -13,7 +13,11 @@ export function make(tag, properties = {}, ...children) {
 
 /** A table; `heads` are the names of its columns, and `rows` elements. */
 export function makeTable(caption, heads, rows, className = "") {
-  const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col", dir: "auto" }, name)));
+  const head = make(
+    "tr",
+    {},
+    ...heads.map((name) => make("th", { scope: "col", dir: "auto" }, name)),
+  );
   return make(
     "table",
     { className },

@@ -15,7 +15,7 @@ let chosen = null; // the file: {name, columns, rows}
 let table = null; // the last Table
 let afterToken = null; // what is done once there is a token
 
-/** Does what was asked for, in the place of what was asked for before, and shows what goes wrong. */
+/** Does what is asked for, in the place of what was before, and shows what goes wrong. */
 async function run(work) {
   cancel();
   const { signal } = (running = new AbortController());
@@ -78,7 +78,9 @@ function tellOfWait({ message, seconds }) {
 
 async function classifyText(signal) {
   const texts = facts.takes_pairs ? [on.text.value, on.pair.value] : [on.text.value];
-  const empty = [on.text, on.pair].find((field, part) => part < texts.length && !field.value.trim());
+  const empty = [on.text, on.pair].find(
+    (field, part) => part < texts.length && !field.value.trim(),
+  );
   if (empty) {
     empty.focus();
     throw new Error("There is nothing to classify yet. Write a comment first.");
@@ -118,6 +120,7 @@ function showAnswer({ predictions: [prediction], seconds }, roundTrip) {
   on.words.replaceChildren();
   on.answer.hidden = false;
   on.answer.ariaBusy = "false";
+  on.decision.scrollIntoView({ block: "nearest" });
 }
 
 function classifyLines(signal) {
@@ -148,6 +151,7 @@ async function classifyRows(signal, { name, rows, columns }, [text, pair]) {
   on["table-title"].textContent = name;
   on.progress.max = rows.length;
   showAsRunning(true);
+  on["table-title"].scrollIntoView({ block: "nearest" });
   on.status.textContent = `Classifying ${counted(rows.length, "row", "rows")} …`;
   on.download.onclick = () => save(table.file(), `${name.replace(/\.[^.]*$/, "")}-predictions.csv`);
   const started = performance.now();
@@ -175,7 +179,8 @@ function showAsRunning(isRunning) {
 
 function showProgress() {
   on.progress.value = table.done;
-  on.count.textContent = `${table.done.toLocaleString("en")} of ${counted(table.rows.length, "row", "rows")}`;
+  const all = counted(table.rows.length, "row", "rows");
+  on.count.textContent = `${table.done.toLocaleString("en")} of ${all}`;
   if (!table.isShownWhole) on.rows.replaceChildren(table.shown());
 }
 
@@ -197,7 +202,9 @@ async function openFile(file) {
   chosen = { name: file.name, ...(await readTable(file)) };
   const { columns, rows } = chosen;
   if (facts.takes_pairs && columns.length < 2) {
-    throw new Error(`${file.name} has one column. Expected two, as the model takes pairs of texts.`);
+    throw new Error(
+      `${file.name} has one column. Expected two, as the model takes pairs of texts.`,
+    );
   }
   const text = Math.max(columns.indexOf("text"), 0);
   const pair = columns.indexOf("text_pair");
@@ -233,7 +240,10 @@ whenSubmitted(on.form, () => {
 });
 whenSubmitted(on["file-form"], () =>
   run((signal) =>
-    classifyRows(signal, chosen, [Number(on["text-column"].value), Number(on["pair-column"].value)]),
+    classifyRows(signal, chosen, [
+      Number(on["text-column"].value),
+      Number(on["pair-column"].value),
+    ]),
   ),
 );
 whenSubmitted(on["token-form"], () => {

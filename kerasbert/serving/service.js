@@ -77,7 +77,8 @@ async function ask(path, { method, body, signal }) {
     answer = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    if (!response) throw new Refusal("The service cannot be reached. See whether it runs, and try again.");
+    if (!response)
+      throw new Refusal("The service cannot be reached. See whether it runs, and try again.");
   }
   if (response.ok && answer) return answer;
   const detail = typeof answer?.detail === "string" ? answer.detail : "";

@@ -28,7 +28,8 @@ export class Table {
     const taken = columns.find((name) => predictionColumns(facts).includes(name));
     if (taken) {
       throw new Error(
-        `There is a column “${taken}” already, which the download would have twice. Rename it first.`,
+        `There is a column “${taken}” already, which the download would have twice. ` +
+          "Rename it first.",
       );
     }
   }
@@ -42,7 +43,8 @@ export class Table {
   async classify(signal, tell, tellOfWait) {
     this.done = this.left;
     tell();
-    for (const group of requests(this.rows.filter((row) => !row.why), this.facts.limits)) {
+    const sent = this.rows.filter((row) => !row.why);
+    for (const group of requests(sent, this.facts.limits)) {
       await this.#classifyGroup(group, signal, tell, tellOfWait);
     }
   }
@@ -62,16 +64,21 @@ export class Table {
         {},
         make("th", { scope: "row" }, String(row.number)),
         ...parts.map((text) => make("td", { className: "long", dir: "auto" }, shortened(text))),
-        ...(row.prediction ? this.#cells(row.prediction, isWide) : emptyCells(row, measured.length)),
+        ...(row.prediction
+          ? this.#cells(row.prediction, isWide)
+          : emptyCells(row, measured.length)),
       );
     });
-    const caption =
-      this.rows.length > ROWS_SHOWN
-        ? `The first ${ROWS_SHOWN} of ${counted(this.rows.length, "row", "rows")}; the download has them all`
-        : counted(this.rows.length, "row", "rows");
+    const all = counted(this.rows.length, "row", "rows");
+    const isCut = this.rows.length > ROWS_SHOWN;
+    const caption = isCut ? `The first ${ROWS_SHOWN} of ${all}; the download has them all` : all;
     const table = makeTable(caption, ["row", ...texts, "prediction", ...measured], rows, "rows");
     // Scrolls sideways by the keyboard, too.
-    return make("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: caption }, table);
+    return make(
+      "div",
+      { className: "scroll", tabIndex: 0, role: "group", ariaLabel: caption },
+      table,
+    );
   }
 
   /** The whole as CSV, as `python -m kerasbert.predict` writes it; a Blob. */
@@ -111,10 +118,16 @@ export class Table {
     if (task === "regression") return [make("td", {}, places(prediction.score))];
     const nothing = task === "multilabel" ? "none" : "don't know";
     const said = prediction.labels.join(", ");
-    const decision = make("td", { className: said ? "said" : "faint", dir: "auto" }, said || nothing);
+    const decision = make(
+      "td",
+      { className: said ? "said" : "faint", dir: "auto" },
+      said || nothing,
+    );
     const probability = prediction.probabilities;
     if (isWide) {
-      const most = labels.reduce((one, other) => (probability[other] > probability[one] ? other : one));
+      const most = labels.reduce((one, other) =>
+        probability[other] > probability[one] ? other : one,
+      );
       return [decision, make("td", {}, make("bdi", {}, most), ` ${places(probability[most])}`)];
     }
     return [decision, ...labels.map((name) => make("td", {}, places(probability[name])))];
@@ -125,12 +138,13 @@ function whyNot({ text, pair }, limits) {
   if (!text.trim()) return "empty";
   const most = Math.max(characters(text), characters(pair ?? ""));
   if (most > limits.characters) {
-    return `too long: ${most.toLocaleString("en")} characters, ${limits.characters.toLocaleString("en")} at most`;
+    const allowed = limits.characters.toLocaleString("en");
+    return `too long: ${counted(most, "character", "characters")}, ${allowed} at most`;
   }
   return requestBytes({ text, pair }) > limits.body_bytes ? "too long for one request" : "";
 }
 
-/** How many characters Python would count. */
+// As Python counts them.
 function characters(text) {
   return Array.from(text).length;
 }
