@@ -487,6 +487,12 @@ def test_the_keyboard_reaches_everything(opened):
     assert reached == ["Classify", "explain", "file", "How programs ask this service"]
 
 
+def test_the_page_is_sent_with_a_policy_that_allows_its_own_files_alone(address):
+    with urllib.request.urlopen(address) as response:
+        policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+
+
 def test_the_page_works_under_a_prefix(opened, address):
     def before(page):
         def forward(route):
