@@ -162,6 +162,7 @@ def test_ctrl_c_saves_what_is_best_and_the_run_goes_on(
     assert fit_to(output, again).report == run.report
 
 
+@pytest.mark.usefixtures("eager")
 def test_ctrl_c_in_the_first_epoch_saves_the_weights_as_they_are(
     toy_base, comments_csv, monkeypatch
 ):
