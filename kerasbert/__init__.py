@@ -36,6 +36,7 @@ _HOMES = {
     "Classifier": "inference",
     "Explanation": "explaining.explanation",
     "load": "inference",
+    "export_run": "exporting.writing",
 }
 
 __all__ = [*_HOMES, "__version__"]

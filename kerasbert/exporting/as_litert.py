@@ -1,0 +1,32 @@
+"""LiteRT, once TensorFlow Lite, for phones, small machines and C++."""
+
+import os
+import warnings
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from kerasbert.exporting.checking import Call
+
+
+def write(model: keras.Model, path: Path) -> None:
+    """Write a model's answers, without dropout, as a file."""
+    model.export(path, format="litert", verbose=False)
+
+
+def load(path: Path) -> Call:
+    """Read what `write` wrote, with LiteRT's interpreter alone."""
+    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+    answer = interpreter.get_signature_runner()
+
+    def call(batch):
+        return answer(**batch)  # sizes of the tensors follow those of the batch
+
+    return call
+
+
+def quantize(model: keras.Model, plain: Path, path: Path) -> None:
+    """Weights of eight bits, a scale per column; what they are multiplied with is rounded anew."""
+    model.export(path, format="litert", verbose=False, optimizations=[tf.lite.Optimize.DEFAULT])
