@@ -95,8 +95,8 @@ def check_output(
             )
         if not overwrite:
             raise InputError(
-                f"The output directory {str(directory)!r} is already a {kind}. Name another one, or "
-                "pass --overwrite to replace it."
+                f"The output directory {str(directory)!r} is already a {kind}. Name another one, "
+                "or pass --overwrite to replace it."
             )
     parent = next(path for path in directory.parents if path.exists())
     if not parent.is_dir():

@@ -1,7 +1,6 @@
 """LiteRT, once TensorFlow Lite, for phones, small machines and C++."""
 
 import os
-import warnings
 from pathlib import Path
 
 import keras
@@ -9,11 +8,12 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from kerasbert.exporting.checking import Call
+from kerasbert.exporting.graph import input_signature
 
 
 def write(model: keras.Model, path: Path) -> None:
     """Write a model's answers, without dropout, as a file."""
-    model.export(path, format="litert", verbose=False)
+    model.export(path, format="litert", verbose=False, input_signature=input_signature(model))
 
 
 def load(path: Path) -> Call:
@@ -29,4 +29,10 @@ def load(path: Path) -> Call:
 
 def quantize(model: keras.Model, plain: Path, path: Path) -> None:
     """Weights of eight bits, a scale per column; what they are multiplied with is rounded anew."""
-    model.export(path, format="litert", verbose=False, optimizations=[tf.lite.Optimize.DEFAULT])
+    model.export(
+        path,
+        format="litert",
+        verbose=False,
+        input_signature=input_signature(model),
+        optimizations=[tf.lite.Optimize.DEFAULT],
+    )

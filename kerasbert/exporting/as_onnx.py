@@ -14,6 +14,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from tf2onnx.handler import tf_op
 
 from kerasbert.exporting.checking import Call
+from kerasbert.exporting.graph import input_signature
 
 # Of a session's messages, those of errors.
 _ERRORS = 3
@@ -45,12 +46,12 @@ class _Erfc:
 def write(model: keras.Model, path: Path) -> None:
     """Write a model's answers, without dropout, as a file."""
     with _quiet():
-        model.export(path, format="onnx", verbose=False)
+        model.export(path, format="onnx", verbose=False, input_signature=input_signature(model))
     graph = onnx.load(path)
     for tensor in (*graph.graph.input, *graph.graph.output):
-        for dimension, name in zip(tensor.type.tensor_type.shape.dim, ("batch", "length")):
-            if not dimension.dim_value:
-                dimension.dim_param = name
+        for number, dimension in enumerate(tensor.type.tensor_type.shape.dim):
+            if not dimension.dim_value:  # it is free, by a name that says nothing
+                dimension.dim_param = ("batch", "length")[number]
     onnx.save(graph, path)
 
 

@@ -1,18 +1,24 @@
 """TensorFlow's SavedModel, which TensorFlow Serving and each language of TensorFlow's reads."""
 
+import functools
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from kerasbert.exporting.checking import Call
+from kerasbert.exporting.graph import input_signature
 
 _SIGNATURE = "serving_default"
 
 
 def write(model: keras.Model, path: Path) -> None:
     """Write a model's answers, without dropout, as a directory."""
-    model.export(path, format="tf_saved_model", verbose=False)
+    # Not `model.export`, which keeps each weight twice: as Keras's variable, and as TensorFlow's.
+    archive = keras.export.ExportArchive()
+    answer = functools.partial(model.__call__, training=False)
+    archive.add_endpoint("serve", answer, input_signature=input_signature(model))
+    archive.write_out(path, verbose=False)
 
 
 def load(path: Path) -> Call:

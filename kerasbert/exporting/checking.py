@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from kerasbert.data.batches import pad
 from kerasbert.errors import InputError
-from kerasbert.exporting.calibrated import SCORES, UNCALIBRATED
+from kerasbert.exporting.graph import UNCALIBRATED
 from kerasbert.probe import PROBE_PAIRS, PROBE_TEXTS, probe_answers
 from kerasbert.run import Run
 
@@ -75,7 +76,7 @@ def _probe_differences(call: Call, run: Run, metadata: dict[str, Any]) -> list[f
     largest = np.zeros(len(PROBE_TEXTS))
     tokens = run.tokenizer(PROBE_TEXTS, pairs)
     for indices in (together, *together[:, None]):
-        found = model_outputs(call(_pad(run, tokens, indices)))
+        found = model_outputs(call(pad(tokens, indices, run.input_names)))
         differences = np.abs(found - expected[indices]).max(axis=1) / run.config.target_scale
         largest[indices] = np.maximum(largest[indices], differences)
     return largest.tolist()
@@ -105,12 +106,6 @@ def _calibration_difference(call: Call, run: Run) -> dict[str, float]:
         beyond = np.abs(last_outputs(outputs) - expected) - np.abs(above - below)
         largest = max(largest, float(beyond.max()))
     return {run.labels.calibration.method: largest}
-
-
-def _pad(run: Run, tokens, indices: np.ndarray) -> dict[str, np.ndarray]:
-    from kerasbert.data.batches import pad
-
-    return pad(tokens, indices, run.input_names)
 
 
 def _random_batch(run: Run, size: int, length: int) -> dict[str, np.ndarray]:

@@ -15,6 +15,15 @@ from kerasbert.run import Run
 
 # The numbers of a report that are compared.
 _SCORES = ("accuracy", "macro_f1", "roc_auc", "pearson", "mse")
+_ROWS = (
+    ("mean_difference", "mean difference", ".1e"),
+    ("largest_difference", "largest difference", ".1e"),
+    ("changed_decisions", "decisions changed", ",d"),
+    ("megabytes", "MB", ".1f"),
+    ("ms_per_text", "ms per text, in batches", ".2f"),
+    ("ms_alone", "ms per text, one by one", ".2f"),
+    ("times_the_first", "time, relative, in batches", ".2f"),
+)
 # Texts that are timed one by one.
 _ALONE = 50
 
@@ -77,29 +86,16 @@ def measure(calls: dict[str, Call], run: Run, examples: Examples) -> dict[str, d
 
 
 def measured_table(measured: dict[str, dict[str, Any]], title: str) -> Table:
-    """What `measure` found, a row per model, for `rich` to print."""
-    scores = [key for key in _SCORES if key in next(iter(measured.values()))]
-    table = Table("model", title=title)
-    for column in (
-        *(key.replace("_", " ") for key in scores),
-        "mean, largest difference",
-        "decisions changed",
-        "MB",
-        "ms per text in batches, alone",
-        "times Keras",
-    ):
-        table.add_column(column, justify="right")
-    for name, values in measured.items():
-        changed = values["changed_decisions"]
-        table.add_row(
-            name,
-            *(show_number(values[key]) for key in scores),
-            f"{values['mean_difference']:.1e}, {values['largest_difference']:.1e}",
-            "-" if changed is None else f"{changed:,}",
-            f"{values['megabytes']:.1f}",
-            f"{values['ms_per_text']:.2f}, {values['ms_alone']:.2f}",
-            f"{values['times_the_first']:.2f}",
-        )
+    """What `measure` found, a column per model, for `rich` to print."""
+    first = next(iter(measured.values()))
+    table = Table("", *measured, title=title)
+    for key in _SCORES:
+        if key in first:
+            numbers = (show_number(values[key]) for values in measured.values())
+            table.add_row(key.replace("_", " "), *numbers)
+    for key, what, shown in _ROWS:
+        if first[key] is not None:
+            table.add_row(what, *(format(values[key], shown) for values in measured.values()))
     return table
 
 

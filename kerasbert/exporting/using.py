@@ -91,9 +91,9 @@ print(found, decisions)
     return f"""# {about["file"]}
 
 A text classifier, exported by kerasbert {about["versions"]["kerasbert"]}. It reads word pieces as
-int32 arrays of any batch size and any length up to {about["max_length"]}; what stands for nothing has
-the piece {about["pad_id"]} and 0 in `attention_mask`. `export.json` names its inputs and outputs, and
-says what was checked. {_MEANINGS[output]}{_CALIBRATED if about["calibration"] else ""}
+int32 arrays of any batch size and any length up to {about["max_length"]}; what stands for nothing
+has the piece {about["pad_id"]}, and 0 in `attention_mask`. `export.json` names inputs and outputs,
+and says what was checked. {_MEANINGS[output]}{_CALIBRATED if about["calibration"] else ""}
 {proportional}
 Here, with nothing but the runtime, numpy and tokenizers:
 

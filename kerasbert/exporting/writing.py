@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 import keras
 
 from kerasbert import run_directory as files
+from kerasbert.config_json import read_config
 from kerasbert.data.examples import Examples
 from kerasbert.data.labels import Labels
-from kerasbert.config_json import read_config
 from kerasbert.deciding.rows import held_out_rows, read_labelled, where_they_were
 from kerasbert.errors import InputError
-from kerasbert.exporting.calibrated import UNCALIBRATED, exported_model
 from kerasbert.exporting.checking import TOLERANCE, Call, check_answers
 from kerasbert.exporting.formats import Format, find_format, module_of, versions
+from kerasbert.exporting.graph import UNCALIBRATED, exported_model
 from kerasbert.exporting.measuring import measure
 from kerasbert.exporting.using import usage
 from kerasbert.run import Run
@@ -158,7 +158,7 @@ def _do(problem: str, found: Format, work: Callable[[], Done]) -> Done:
     except (InputError, OSError):
         raise
     except Exception as error:  # they raise whatever they like
-        reason = " ".join(str(error).split()).partition(". ")[0]
+        reason = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
         named = ", ".join(f"{package} {version}" for package, version in versions(found).items())
         raise InputError(
             f"The format {found.name!r} {problem}, with {named}: {type(error).__name__}: "

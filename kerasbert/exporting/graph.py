@@ -29,6 +29,15 @@ def exported_model(run: Run) -> keras.Model:
     return keras.Model(model.input, outputs, name="classifier")
 
 
+def input_signature(model: keras.Model) -> list[dict[str, keras.InputSpec]]:
+    """What the model reads, batch and length free, as Keras's exports take it."""
+    specs = {
+        tensor.name: keras.InputSpec(tensor.dtype, tensor.shape, name=tensor.name)
+        for tensor in model.inputs
+    }
+    return [specs]
+
+
 class Calibrated(keras.layers.Layer):
     """`kerasbert.data.calibration.Calibration` as a part of the graph.
 
