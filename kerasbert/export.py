@@ -8,8 +8,8 @@ from rich.console import Console
 
 from kerasbert import _cli, _runtime
 from kerasbert.config_checks import one_of
-from kerasbert.exporting.formats import FORMATS, QUANTIZATIONS, find_format
-from kerasbert.run_directory import check_run
+from kerasbert.exporting.asking import read_request
+from kerasbert.exporting.formats import FORMATS, QUANTIZATIONS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +46,7 @@ class ExportConfig:
 def main(args: list[str]) -> None:
     """Export as `args` say, and print what was checked and measured."""
     config = _cli.parse(ExportConfig, "export", args)
-    find_format(config.format, config.quantize)
-    check_run(config.run)
-
-    _runtime.quiet()
-    from kerasbert.exporting.measuring import measured_table
-    from kerasbert.exporting.writing import export_run
-
-    about = export_run(
+    request = read_request(
         config.run,
         config.output,
         format=config.format,
@@ -62,6 +55,12 @@ def main(args: list[str]) -> None:
         encoding=config.encoding,
         overwrite=config.overwrite,
     )
+
+    _runtime.quiet()
+    from kerasbert.exporting.measuring import measured_table
+    from kerasbert.exporting.writing import write_export
+
+    about = write_export(request)
     for what, found in (("", about["checked"]), (" int8", about.get("quantized"))):
         if found:
             largest = {key: max(found[key].values()) for key in ("probe", "shapes")}
@@ -73,7 +72,7 @@ def main(args: list[str]) -> None:
     if measured := about.get("measured"):
         title = f"{measured['source']}, {measured['rows']:,} rows"
         Console().print(measured_table(measured["models"], title), highlight=False)
-    print(f"wrote {about['directory']}, {about['megabytes']:.1f} MB")
+    print(f"wrote {request.output}, {about['megabytes']:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -63,10 +63,14 @@ STEPS = [
     {"training.trainer", "training.range_test"},
     {"training.fitting"},
     {"inference", "runs"},
-    {"repeats", "search.running", "explaining.swapping"},
+    {"repeats", "search.running", "explaining.swapping", "exporting.formats", "exporting.graph"},
+    {"exporting.asking", "exporting.using", "exporting.checking"},
+    {"exporting.as_saved_model", "exporting.as_onnx", "exporting.as_litert"},
+    {"exporting.measuring"},
+    {"exporting.writing"},
     {"search.tuner", "search.winner", "search.space", "explaining.screen", "explaining.page"},
     {"search.sweeping"},
-    {"check", "fit", "tune", "predict", "evaluate", "decide", "explain"},
+    {"check", "fit", "tune", "predict", "evaluate", "decide", "explain", "export"},
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
@@ -91,7 +95,8 @@ NO_TENSORFLOW = {
     *("reporting.mistakes", "reporting.confusion", "reporting.curves", "reporting.charts"),
     *("reporting.sections", "reporting.versus", "reporting.card", "reporting.page"),
     *("reporting.writing", "reporting.printed"),
-    *("fit", "tune", "predict", "evaluate", "decide", "explain"),
+    *("exporting.formats", "exporting.asking", "exporting.using"),
+    *("fit", "tune", "predict", "evaluate", "decide", "explain", "export"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}
 

@@ -11,9 +11,10 @@ from kerasbert.exporting.checking import Call
 from kerasbert.exporting.graph import input_signature
 
 
-def write(model: keras.Model, path: Path) -> None:
-    """Write a model's answers, without dropout, as a file."""
-    model.export(path, format="litert", verbose=False, input_signature=input_signature(model))
+def write(model: keras.Model, path: Path, **settings) -> None:
+    """Write a model's answers, without dropout, as a file; `settings` are of the converter."""
+    signature = input_signature(model)
+    model.export(path, format="litert", verbose=False, input_signature=signature, **settings)
 
 
 def load(path: Path) -> Call:
@@ -29,10 +30,4 @@ def load(path: Path) -> Call:
 
 def quantize(model: keras.Model, plain: Path, path: Path) -> None:
     """Weights of eight bits, a scale per column; what they are multiplied with is rounded anew."""
-    model.export(
-        path,
-        format="litert",
-        verbose=False,
-        input_signature=input_signature(model),
-        optimizations=[tf.lite.Optimize.DEFAULT],
-    )
+    write(model, path, optimizations=[tf.lite.Optimize.DEFAULT])

@@ -5,10 +5,17 @@ import numpy as np
 from keras import ops
 
 from kerasbert.data.calibration import EPSILON, Calibration
+from kerasbert.data.labels import Labels
 from kerasbert.models.lora import merge_lora
 from kerasbert.run import Run
 
-PROBABILITIES, SCORES, UNCALIBRATED = "probabilities", "scores", "uncalibrated"
+UNCALIBRATED = "uncalibrated"
+
+
+def output_names(labels: Labels) -> list[str]:
+    """Names of what an exported model answers; what is decided by is the first."""
+    names = ["scores" if labels.task == "regression" else "probabilities"]
+    return names if labels.calibration is None else [*names, UNCALIBRATED]
 
 
 def exported_model(run: Run) -> keras.Model:
@@ -20,12 +27,11 @@ def exported_model(run: Run) -> keras.Model:
         shape (batch, labels).
     """
     model, _ = merge_lora(run.model, run.config)
-    raw, calibration = model.output, run.labels.calibration
-    if calibration is not None:
-        corrected = Calibrated(calibration, run.labels.task != "multilabel")(raw)
-        outputs = {PROBABILITIES: corrected, UNCALIBRATED: raw}
-    else:
-        outputs = {SCORES if run.labels.task == "regression" else PROBABILITIES: raw}
+    answers = [model.output]
+    if run.labels.calibration is not None:
+        corrected = Calibrated(run.labels.calibration, run.labels.task != "multilabel")
+        answers.insert(0, corrected(model.output))
+    outputs = dict(zip(output_names(run.labels), answers, strict=True))
     return keras.Model(model.input, outputs, name="classifier")
 
 
