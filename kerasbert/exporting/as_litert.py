@@ -1,6 +1,7 @@
 """LiteRT, once TensorFlow Lite, for phones, small machines and C++."""
 
 import os
+import re
 from pathlib import Path
 
 import keras
@@ -20,6 +21,13 @@ def write(model: keras.Model, path: Path, **settings) -> None:
 def load(path: Path) -> Call:
     """Read what `write` wrote, with LiteRT's interpreter alone."""
     interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:
+        # Keras lets the converter leave operations to TensorFlow, which the interpreter is without.
+        if missing := re.search(r"\(Flex(\w+)\)", str(error)):
+            raise RuntimeError(f"the interpreter has no operation {missing[1]}") from error
+        raise
     answer = interpreter.get_signature_runner()
 
     def call(batch):

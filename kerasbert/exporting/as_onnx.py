@@ -71,7 +71,11 @@ def load(path: Path) -> Call:
 def quantize(model: keras.Model, plain: Path, path: Path) -> None:
     """Weights of eight bits, a scale per column; what they are multiplied with is rounded anew."""
     with _quiet():
-        quantize_dynamic(plain, path, per_channel=True, weight_type=QuantType.QInt8)
+        # Within seven of the bits: processors without VNNI add products of bytes two by two in
+        # sixteen bits, where those of eight may overflow.
+        quantize_dynamic(
+            plain, path, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8
+        )
 
 
 @contextlib.contextmanager

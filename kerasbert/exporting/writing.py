@@ -128,7 +128,7 @@ def _told(found: Format) -> Iterator[None]:
         named = ", ".join(f"{package} {version}" for package, version in versions(found).items())
         raise InputError(
             f"The format {found.name!r} cannot hold this model, with {named}: "
-            f"{type(error).__name__}: {reason}. Choose another format."
+            f"{reason}. Choose another format."
         ) from error
 
 
