@@ -1,6 +1,5 @@
 """TensorFlow's SavedModel, which TensorFlow Serving and each language of TensorFlow's reads."""
 
-import functools
 from pathlib import Path
 
 import keras
@@ -16,7 +15,12 @@ def write(model: keras.Model, path: Path) -> None:
     """Write a model's answers, without dropout, as a directory."""
     # Not `model.export`, which keeps each weight twice: as Keras's variable, and as TensorFlow's.
     archive = keras.export.ExportArchive()
-    answer = functools.partial(model.__call__, training=False)
+
+    # Keras leaves out AutoGraph, without which DeBERTa's class cannot be traced.
+    @tf.function
+    def answer(inputs):
+        return model(inputs, training=False)
+
     archive.add_endpoint("serve", answer, input_signature=input_signature(model))
     archive.write_out(path, verbose=False)
 
