@@ -1,5 +1,6 @@
 """The page beside an exported model: how it is called, by a script that needs nothing of ours."""
 
+import textwrap
 from typing import Any
 
 # From a batch of numpy arrays to outputs by name.
@@ -46,11 +47,24 @@ _DECISIONS = {
     ),
     "regression": "decisions = found[:, 0].tolist()",
 }
-_PROPORTIONAL = """
-Pairs that are too long are cut in proportion (`"truncation": "proportional"`), which the library
-`tokenizers` does not do: cut them to `max_length` pieces yourself, so that both texts keep the same
-share of theirs. The script below cuts the longer one.
-"""
+_MEANINGS = {
+    "probabilities": "`probabilities` has a column per label of `labels.json`, whose thresholds "
+    "apply to them.",
+    "scores": "`scores` has one column, in the units that the model was trained on.",
+}
+_CALIBRATED = (
+    "The calibration in `labels.json` is part of the model and must not be applied again; "
+    "`uncalibrated` has the probabilities before it."
+)
+_ROUNDED = (
+    "Its weights are rounded to eight bits, so it does not answer quite as the run does: "
+    "`quantized` and `measured` in `export.json` say how far off it is."
+)
+_PROPORTIONAL = (
+    'Pairs that are too long are cut in proportion (`"truncation": "proportional"`), so that both '
+    "texts keep the same share of their pieces, which tokenizers does not do: the script cuts the "
+    "longer one, so cut long pairs yourself before it."
+)
 
 
 def usage(about: dict[str, Any]) -> str:
@@ -87,27 +101,17 @@ found = outputs["{output}"]  # (texts, labels)
 {_DECISIONS[about["task"]]}
 print(found, decisions)
 """
-    proportional = _PROPORTIONAL if is_pair and about["truncation"] == "proportional" else ""
-    return f"""# {about["file"]}
-
-A text classifier, exported by kerasbert {about["versions"]["kerasbert"]}. It reads word pieces as
-int32 arrays of any batch size and any length up to {about["max_length"]}; what stands for nothing
-has the piece {about["pad_id"]}, and 0 in `attention_mask`. `export.json` names inputs and outputs,
-and says what was checked. {_MEANINGS[output]}{_CALIBRATED if about["calibration"] else ""}
-{proportional}
-Here, with nothing but the runtime, numpy and tokenizers:
-
-```python
-{script}```
-"""
-
-
-_MEANINGS = {
-    "probabilities": "`probabilities` has a column per label of `labels.json`, whose thresholds "
-    "apply to them.",
-    "scores": "`scores` has one column, in the units that the model was trained on.",
-}
-_CALIBRATED = (
-    " The calibration in `labels.json` is part of the model and must not be applied again; "
-    "`uncalibrated` has the probabilities before it."
-)
+    said = [
+        f"A text classifier, exported by kerasbert {about['versions']['kerasbert']}. It reads word "
+        f"pieces as int32 arrays of any batch size and any length up to {about['max_length']}; "
+        f"what stands for nothing has the piece {about['pad_id']}, and 0 in `attention_mask`. "
+        "`export.json` names inputs and outputs, and says what was checked.",
+        _MEANINGS[output],
+        _CALIBRATED if about["calibration"] else "",
+        _ROUNDED if "quantized" in about else "",
+    ]
+    paragraphs = [textwrap.fill(" ".join(filter(None, said)), 100, break_on_hyphens=False)]
+    if is_pair and about["truncation"] == "proportional":
+        paragraphs.append(textwrap.fill(_PROPORTIONAL, 100, break_on_hyphens=False))
+    paragraphs.append("Here, with nothing but the runtime, numpy and tokenizers:")
+    return f"# {about['file']}\n\n" + "\n\n".join([*paragraphs, f"```python\n{script}```\n"])
