@@ -8,6 +8,7 @@ for long ones, and the more requests there are, the larger the batches become.
 
 import collections
 import dataclasses
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from kerasbert.serving.served import FORM, ServedModel
 # While one thread's batch adds and normalises, which is bound by memory, the other's multiplies.
 _THREADS = 2
 # A batch of more than this takes no text that would be padded by more than a third of its length.
-_FEW = 8
+_FEW = 4
 # How much the last batch counts in the mean time of a text.
 _NEWEST = 0.1
 
@@ -113,7 +114,7 @@ class Batcher:
         self._arrived: collections.deque[_Job] = collections.deque()
         self._waiting: list[_Text] = []  # the oldest first
         self._num_queued = 0
-        self._num_running = 0
+        self._num_computing = 0
         self._is_crowded = False
         self._seconds_per_text = 0.0
         self._is_closed = False
@@ -179,14 +180,16 @@ class Batcher:
             with self._condition:
                 self._waiting += texts
                 batch = self._take()
-                self._num_running += len(batch)
+                self._num_computing += bool(batch)
                 if self._waiting:
                     self._condition.notify()
             if batch:
                 self._compute(batch)
+                with self._condition:
+                    self._num_computing -= 1
 
     def _let_others_come(self) -> None:
-        if self._waiting or not (self._is_crowded or self._num_running):
+        if self._waiting or not (self._is_crowded or self._num_computing):
             return
         until = self._arrived[0].arrived + self._max_wait
         while self._num_queued < self._max_batch and not self._is_closed:
@@ -205,8 +208,11 @@ class Batcher:
         # Of one model, as another may have taken its place while these waited.
         alike = [text for text in live if text.job.model is oldest.job.model]
         alike.sort(key=lambda text: abs(text.length - oldest.length))
+        # What the other thread, if it is free, may take at the same time is left to it.
+        num_free = _THREADS - self._num_computing
+        size = min(self._max_batch, math.ceil(len(alike) / num_free))
         batch, shortest, longest = [], oldest.length, oldest.length
-        for text in alike[: self._max_batch]:
+        for text in alike[:size]:
             shortest, longest = min(shortest, text.length), max(longest, text.length)
             is_padded_much = len(batch) >= _FEW and shortest < 0.75 * longest
             if batch and (is_padded_much or (len(batch) + 1) * longest > MAX_PIECES):
@@ -230,7 +236,6 @@ class Batcher:
                 batch[0].job.fail(error)
         seconds = time.monotonic() - start
         with self._condition:
-            self._num_running -= len(batch)
             if outputs is not None:
                 for text, row in zip(batch, outputs, strict=True):
                     text.job.take(text.index, row)
