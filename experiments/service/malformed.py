@@ -4,9 +4,6 @@ import json
 import random
 import string
 
-# What a client may mean by it is not always clear; what must come back is.
-REFUSED = frozenset({400, 404, 405, 408, 413, 415, 422})
-
 
 def odd_texts() -> list[str]:
     """Texts that are no usual ones, and are Unicode."""

@@ -80,7 +80,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def _running(*arguments) -> Iterator[Server]:
+def running(*arguments) -> Iterator[Server]:
+    """A server as a context, gone when that ends."""
     server = Server(*arguments)
     try:
         yield server
@@ -92,7 +93,7 @@ def _running(*arguments) -> Iterator[Server]:
 def serve(run: str, *options: object, environment: dict[str, str] | None = None):
     """`python -m kerasbert.serve` as a context, gone when that ends."""
     command = [sys.executable, "-m", "kerasbert.serve", run, "--port", "0", *map(str, options)]
-    return _running(command, environment or {})
+    return running(command, environment or {})
 
 
 def plain(script: str, run: str, *options: object, environment: dict[str, str] | None = None):
@@ -101,7 +102,7 @@ def plain(script: str, run: str, *options: object, environment: dict[str, str] |
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     command = [sys.executable, str(HERE / script), run, "--port", str(port), *map(str, options)]
-    return _running(command, environment or {}, port)
+    return running(command, environment or {}, port)
 
 
 class Client:
