@@ -2,9 +2,9 @@
 
     python experiments/service/faults.py --run RUN --other OTHER_RUN --texts davidson_test.csv
 
-Six faults, one after the other, or those of `--only`: a worker killed under load, clients that hang,
-connections that send nothing, reloads under load, a full disk, SIGTERM under load. Clients send one
-request after the other and never send one again. The full disk needs root, for a file system of its
+Six faults, one after the other, or those of `--only`: a worker killed under load, clients that
+hang, connections that send nothing, reloads under load, a full disk, SIGTERM under load. Clients
+send one request after the other and never send one again. The full disk needs root, for a file system of its
 own in memory.
 """
 
@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from servers import Client, Server, running, read_texts, serve, write_json
+from servers import Client, Server, read_texts, running, serve, write_json
 from soak import TOLERANCES
 
 import kerasbert
@@ -39,15 +39,16 @@ class Truth:
         self.versions = [model_version(Path(run)) for run in runs]
         classifiers = [kerasbert.load(run) for run in runs]
         self.labels = classifiers[0].labels
-        self._tolerance = TOLERANCES[classifiers[0].run.running_precision]
+        self.tolerance = TOLERANCES[classifiers[0].run.running_precision]
         outputs = [classifier.predict_proba(texts) for classifier in classifiers]
         self._expected = dict(zip(self.versions, outputs, strict=True))
 
-    def agrees(self, row: int, body: bytes) -> bool:
+    def difference(self, row: int, body: bytes) -> float:
+        """Of an answer's probabilities from those expected, the largest."""
         answer = json.loads(body)
         given = [answer["predictions"][0]["probabilities"][name] for name in self.labels]
         expected = self._expected[answer["model"]["version"]][row]
-        return bool(np.abs(expected - given).max() <= self._tolerance)
+        return float(np.abs(expected - given).max())
 
 
 class Load:
@@ -67,6 +68,7 @@ class Load:
         self._token = token
         self.outcomes: collections.Counter = collections.Counter()
         self.versions: collections.Counter = collections.Counter()
+        self.largest_difference = 0.0
         self.milliseconds: list[float] = []
         self.failed_at: list[float] = []
 
@@ -105,12 +107,15 @@ class Load:
             return
         self.milliseconds.append(1000 * (time.monotonic() - start))
         self.versions[json.loads(body)["model"]["version"]] += 1
-        self.outcomes["right" if self._truth.agrees(row, body) else "WRONG"] += 1
+        difference = self._truth.difference(row, body)
+        self.largest_difference = max(self.largest_difference, difference)
+        self.outcomes["right" if difference <= self._truth.tolerance else "WRONG"] += 1
 
     @property
     def told(self) -> dict:
         found = {"requests": dict(self.outcomes)}
         if self.milliseconds:
+            found["largest difference"] = self.largest_difference
             found["p50, ms"], found["p99, ms"] = np.percentile(self.milliseconds, [50, 99]).round(1)
         if self.failed_at:
             found["failures at, s"] = [min(self.failed_at), max(self.failed_at)]
