@@ -36,6 +36,8 @@ _HOMES = {
     "Classifier": "inference",
     "Explanation": "explaining.explanation",
     "load": "inference",
+    "ServiceConfig": "config_serve",
+    "create_app": "serving.app",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from rich.console import Console
 
 from kerasbert.config import FitConfig
 from kerasbert.data.dataset import Dataset, read_dataset
+from kerasbert.data.examples import Examples
 from kerasbert.data.folds import read_folds
-from kerasbert.inference import load
+from kerasbert.inference import Classifier
 from kerasbert.out_of_fold import out_of_fold_columns, out_of_fold_report, write_out_of_fold
 from kerasbert.output_files import written_file
 from kerasbert.places import SUMMARY, check_place, file_digests, unfinished_beside
+from kerasbert.run import Run
 from kerasbert.run_directory import json_text
 from kerasbert.runs import fit_to
 from kerasbert.summary import summarize
@@ -65,7 +68,7 @@ def _fit_all(output: Path, config: FitConfig, console: Console) -> dict[str, Any
     if folds:
         out_of_fold_columns(folds[0].dataset.labels)  # refuses names before anything is trained
     members = _folds(config, folds) if folds else _seeds(config)
-    reports, directories, labels = [], [], None
+    reports, held_out, labels = [], [], None
     for number, (name, member, dataset) in enumerate(members, start=1):
         keras.utils.clear_session()  # gives up the model before
         say(console, f"{name}, {number} of {len(folds or config.seeds)}")
@@ -73,20 +76,23 @@ def _fit_all(output: Path, config: FitConfig, console: Console) -> dict[str, Any
         if run.training.get("interrupted"):
             raise KeyboardInterrupt
         reports.append(run.report)
-        directories.append(output / name)
+        if folds:
+            held_out.append(_outputs(run, dataset.validation))
         labels = run.labels
     summary = summarize(reports)
     if folds:
-        held_out = [fold.dataset.validation for fold in folds]
-        outputs = [
-            load(directory).outputs(examples.texts, examples.pairs)
-            for directory, examples in zip(directories, held_out, strict=True)
-        ]
-        write_out_of_fold(output / OUT_OF_FOLD, folds, outputs, labels=labels)
-        summary["out_of_fold"] = out_of_fold_report(folds, outputs, labels=labels)
+        write_out_of_fold(output / OUT_OF_FOLD, folds, held_out, labels=labels)
+        summary["out_of_fold"] = out_of_fold_report(folds, held_out, labels=labels)
     with written_file(output / SUMMARY) as file:
         file.write(json_text(summary))
     return summary
+
+
+def _outputs(run: Run, examples: Examples) -> np.ndarray:
+    """What a run says of the examples that it was validated on."""
+    if judged := run.judged.get("validation"):
+        return judged.outputs
+    return Classifier(run).outputs(examples.texts, examples.pairs)  # it was complete already
 
 
 def _seeds(config: FitConfig) -> Iterator[tuple[str, FitConfig, Dataset]]:

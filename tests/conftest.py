@@ -25,7 +25,7 @@ from kerasbert import _cli
 from kerasbert.config import FitConfig
 from kerasbert.models.bert import BertEncoder
 from kerasbert.models.checkpoints import write_checkpoint
-from kerasbert.reporting import writing
+from kerasbert.reporting import page, writing
 
 # Features of frozen bases are kept here, and not in the user's own cache.
 _CACHE = tempfile.TemporaryDirectory(prefix="kerasbert-tests-")
@@ -100,6 +100,12 @@ def _pages(request):
         if not getattr(request.module, "DRAWS_PAGES", False):
             patches.setattr(writing, "write_page", lambda path, *args, **options: path.touch())
         yield
+
+
+@pytest.fixture
+def draws_pages(monkeypatch):
+    """Pages in one test of a module that has none."""
+    monkeypatch.setattr(writing, "write_page", page.write_page)
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ from kerasbert.deciding import choosing
 from kerasbert.run_directory import LABELS
 from tests.conftest import check_refused, comments, write_csv
 
-DRAWS_PAGES = True
-
 HEADER = ("text", "rude", "kind")
 
 
@@ -116,6 +114,7 @@ def test_without_a_file_it_is_the_rows_of_the_validation(command, run):
     assert labels_of(run)["chosen"] is None
 
 
+@pytest.mark.usefixtures("draws_pages")
 def test_reports_follow_the_decision_and_words_of_a_person_stay(command, run):
     card = run / "MODEL_CARD.md"
     todo = next(
@@ -138,6 +137,7 @@ def test_reports_follow_the_decision_and_words_of_a_person_stay(command, run):
     assert f"{labels.thresholds[0]:.3f}" in (run / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("draws_pages")
 def test_numbers_that_cannot_be_renewed_are_marked(command, run, trained, tmp_path, monkeypatch):
     metadata = json.loads((run / "metadata.json").read_text(encoding="utf-8"))
     metadata["data"]["validation"]["sha256"] = "0" * 64  # the file has changed since

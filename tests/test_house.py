@@ -16,7 +16,7 @@ STEPS = [
     {"config_checks", "history", "search.showing", "deciding.rules"},
     {"config_train", "config_decide", "_sweep_axes"},
     {"config", "config_json", "plots", "sweep_plots", "search.table"},
-    {"config_search"},
+    {"config_search", "config_serve", "serving.logs", "serving.sockets"},
     {"_cli", "_runtime", "data.tables", "data.columns", "training.unfinished", "search.oracles"},
     {"data.calibration", "data.chosen"},
     {"places", "training.memory", "training.tracking", "training.ranking", "search.place"},
@@ -66,7 +66,15 @@ STEPS = [
     {"repeats", "search.running", "explaining.swapping"},
     {"search.tuner", "search.winner", "search.space", "explaining.screen", "explaining.page"},
     {"search.sweeping"},
-    {"check", "fit", "tune", "predict", "evaluate", "decide", "explain"},
+    {"serving.served", "serving.preloaded", "serving.schemas", "serving.bodies", "serving.page"},
+    {"serving.batching"},
+    {"serving.metrics"},
+    {"serving.service", "serving.recording"},
+    {"serving.routes"},
+    {"serving.app", "serving.connections"},
+    {"serving.server"},
+    {"serving.workers"},
+    {"check", "fit", "tune", "predict", "evaluate", "decide", "explain", "serve"},
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
@@ -91,7 +99,8 @@ NO_TENSORFLOW = {
     *("reporting.mistakes", "reporting.confusion", "reporting.curves", "reporting.charts"),
     *("reporting.sections", "reporting.versus", "reporting.card", "reporting.page"),
     *("reporting.writing", "reporting.printed"),
-    *("fit", "tune", "predict", "evaluate", "decide", "explain"),
+    *("config_serve", "serving.logs", "serving.sockets", "serving.workers", "serving.page"),
+    *("fit", "tune", "predict", "evaluate", "decide", "explain", "serve"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}
 

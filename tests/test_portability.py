@@ -44,9 +44,11 @@ def saved(request, toy_base, tmp_path_factory):
     return directory
 
 
-def test_a_native_run_needs_neither_tf_keras_nor_the_tensorflow_classes(toy_base, tmp_path):
+@pytest.fixture(scope="module")
+def without_the_extra(toy_base, tmp_path_factory):
+    """What a process that cannot have the extra says of its encoder, and the shape it predicts."""
     code = """
-        import sys
+        import json, sys
 
         class Border:
             def find_spec(self, name, path=None, target=None):
@@ -54,11 +56,16 @@ def test_a_native_run_needs_neither_tf_keras_nor_the_tensorflow_classes(toy_base
                     raise ImportError(f"{name} is not to be had here")
 
         sys.modules["tf_keras"] = None  # as if it were not installed
-        sys.meta_path.insert(0, Border())
         import kerasbert
         from kerasbert import DataConfig, FitConfig, ModelConfig, TrainConfig
 
         base, output = sys.argv[1:]
+        config = ModelConfig(base=base, encoder="transformers", max_length=32)
+        try:
+            kerasbert.build_classifier(config)
+        except kerasbert.InputError as error:
+            message = str(error)
+        sys.meta_path.insert(0, Border())
         for freeze_base in (True, False):
             run = kerasbert.fit_classifier(FitConfig(
                 data=DataConfig(limit=60),
@@ -66,31 +73,32 @@ def test_a_native_run_needs_neither_tf_keras_nor_the_tensorflow_classes(toy_base
                 train=TrainConfig(epochs=1),
             ))
         kerasbert.save(output, run)
-        print(kerasbert.load(output).predict_proba(["you are kind"]).shape)
+        shape = kerasbert.load(output).predict_proba(["you are kind"]).shape
+        assert not [name for name in sys.modules if "modeling_tf" in name]
+        print(json.dumps([message, shape]))
     """
-    assert python(code, toy_base(), tmp_path / "run") == "(1, 2)"
+    return json.loads(python(code, toy_base(), tmp_path_factory.mktemp("without") / "run"))
 
 
-def test_without_the_extra_the_transformers_encoder_says_what_to_install(toy_base):
-    code = """
-        import sys
-
-        sys.modules["tf_keras"] = None
-        import kerasbert
-
-        config = kerasbert.ModelConfig(base=sys.argv[1], encoder="transformers", max_length=32)
-        try:
-            kerasbert.build_classifier(config)
-        except kerasbert.InputError as error:
-            print(error)
-    """
-    assert "pip install 'kerasbert[transformers]'" in python(code, toy_base())
+def test_a_native_run_needs_neither_tf_keras_nor_the_tensorflow_classes(without_the_extra):
+    _, shape = without_the_extra
+    assert shape == [1, 2]
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_without_the_extra_the_transformers_encoder_says_what_to_install(without_the_extra):
+    message, _ = without_the_extra
+    assert "pip install 'kerasbert[transformers]'" in message
+
+
+def where_installed(backend):
+    """The name of a backend; without it no run is trained for it either."""
+    is_there = importlib.util.find_spec(backend) is not None
+    skip = pytest.mark.skipif(not is_there, reason=f"{backend} is not installed")
+    return pytest.param(backend, marks=skip)
+
+
+@pytest.mark.parametrize("backend", [where_installed("jax"), where_installed("torch")])
 def test_another_backend_gives_the_same_probabilities(backend, saved):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
     code = """
         import json, sys
         import kerasbert

@@ -63,39 +63,48 @@ def test_the_first_commands_are_the_makefiles():
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-# Each as `python -m` runs it, in one process, which loads TensorFlow once.
+# Each command as `python -m` runs it, and then each block, of which the next knows no name: in one
+# process, which loads TensorFlow once.
 RUN_ALL = """
 import json, runpy, sys
-for words in json.loads(sys.argv[1]):
+commands, blocks = map(json.loads, sys.argv[1:])
+for words in commands:
     assert words[:2] == ["python", "-m"], words
     sys.argv = words[2:]
     print("COMMAND", *words, file=sys.stderr)
     runpy.run_module(words[2], run_name="__main__")
+print("BLOCKS", file=sys.stderr)
+print(end="\\0")
+for block in blocks:
+    exec(block, {})
+    print(end="\\0")
 """
 
 
-def test_commands(place):
+@pytest.fixture(scope="module")
+def done(place):
     commands = [shlex.split(command) for command in COMMANDS]
-    done = run(place, sys.executable, "-c", RUN_ALL, json.dumps(commands))
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("COMMAND python -m") == len(COMMANDS) > 8
-    errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+    return run(
+        place, sys.executable, "-c", RUN_ALL, json.dumps(commands), json.dumps(blocks("python"))
+    )
+
+
+def test_commands(done):
+    said, blocks_began, _ = done.stderr.partition("BLOCKS\n")
+    assert blocks_began, done.stderr
+    assert said.count("COMMAND python -m") == len(COMMANDS) > 8
+    errors = [line for line in said.splitlines() if "error" in line.lower()]
     assert not errors
 
 
-def test_what_the_commands_wrote(place):
+def test_what_the_commands_wrote(done, place):
     assert (place / "predictions.csv").read_text(encoding="utf-8").count("probability_rude") == 1
     assert (place / "saved_weights" / "first" / "evaluation_held_out.json").is_file()
 
 
-def test_python(place):
-    # One process, which loads TensorFlow once; what a block names, the next does not know.
-    script = (
-        "import json, sys\nfor block in json.loads(sys.argv[1]): exec(block, {}), print(end='\\0')"
-    )
-    done = run(place, sys.executable, "-c", script, json.dumps(blocks("python")))
+def test_python(done):
     assert done.returncode == 0, done.stderr
-    printed = done.stdout.split("\0")[:-1]
+    printed = done.stdout.split("\0")[1:-1]
     assert len(printed) == len(blocks("python"))
     assert all(printed)
 

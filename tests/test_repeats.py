@@ -1,5 +1,7 @@
 import csv
+import dataclasses
 import json
+import shutil
 import signal
 
 import numpy as np
@@ -97,3 +99,14 @@ def test_folds_keep_what_each_row_got_while_it_was_held_out(toy_base, comments_c
     right = np.mean([row["prediction"] == row["label"] for row in rows])
     assert summary["out_of_fold"]["accuracy"] == pytest.approx(right)
     assert summary["out_of_fold"]["count"] == 40
+
+    # Gone on with where one fold is complete, which then is asked anew, and one is not.
+    shutil.rmtree(tmp_path / "runs" / "fold_2")
+    resumed = fit_repeatedly(tmp_path / "runs", dataclasses.replace(config, resume=True))
+    with open(tmp_path / "runs" / "out_of_fold.csv", newline="", encoding="utf-8") as file:
+        again = list(csv.DictReader(file))
+    for row, before in zip(again, rows, strict=True):
+        for name in ("probability_civil", "probability_rude"):
+            assert float(row.pop(name)) == pytest.approx(float(before.pop(name)), abs=1e-5)
+        assert row == before
+    assert resumed["validation"] == summary["validation"]

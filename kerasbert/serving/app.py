@@ -18,7 +18,7 @@ from kerasbert.config_serve import ServiceConfig
 from kerasbert.serving import page, routes
 from kerasbert.serving.batching import QueueFullError
 from kerasbert.serving.recording import Recording
-from kerasbert.serving.schemas import request_schema
+from kerasbert.serving.schemas import PREDICT_EXAMPLE, request_schema
 from kerasbert.serving.service import Service, UnavailableError
 
 # Said to whoever asks again and again.
@@ -65,6 +65,7 @@ def build_app(service: Service) -> FastAPI:
     app.add_exception_handler(QueueFullError, _answer_unavailable)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(Exception, _answer_failure)
+    app.state.service = service
     routes.add_routes(app, service)
     page.add_routes(app)
     app.openapi = lambda: _describe(app, service)
@@ -85,7 +86,10 @@ def _describe(app: FastAPI, service: Service) -> dict:
     )
     takes_pairs = None if service.model is None else service.model.takes_pairs
     schema = request_schema(service.config, takes_pairs).model_json_schema()
-    described["components"]["schemas"]["PredictRequest"] = schema
+    schemas = described["components"]["schemas"]
+    schemas["PredictRequest"] = schema
+    # FastAPI leaves out what is null in an example.
+    schemas["PredictResponse"]["examples"] = [PREDICT_EXAMPLE]
     return described
 
 

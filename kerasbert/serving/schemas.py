@@ -7,7 +7,27 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from kerasbert.config_serve import ServiceConfig
 
-_IDENTITY = {"name": "toxic", "version": "1f0c9a7b2e41"}
+PREDICT_EXAMPLE = {
+    "model": {"name": "toxic", "version": "1f0c9a7b2e41"},
+    "task": "multilabel",
+    "thresholds": {"toxic": 0.37, "insult": 0.31},
+    "unsure_below": None,
+    "predictions": [
+        {
+            "labels": [],
+            "probabilities": {"toxic": 0.0023, "insult": 0.0011},
+            "score": None,
+            "explanation": None,
+        },
+        {
+            "labels": ["toxic", "insult"],
+            "probabilities": {"toxic": 0.9714, "insult": 0.8342},
+            "score": None,
+            "explanation": None,
+        },
+    ],
+    "seconds": 0.0124,
+}
 _EXPECTED = '{"texts": ["...", ...]}'
 
 
@@ -80,34 +100,6 @@ class Decision(BaseModel):
 
 class PredictResponse(Decision):
     """The answers to a request's texts, in their order."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "model": _IDENTITY,
-                    "task": "multilabel",
-                    "thresholds": {"toxic": 0.37, "insult": 0.31},
-                    "unsure_below": None,
-                    "predictions": [
-                        {
-                            "labels": [],
-                            "probabilities": {"toxic": 0.0023, "insult": 0.0011},
-                            "score": None,
-                            "explanation": None,
-                        },
-                        {
-                            "labels": ["toxic", "insult"],
-                            "probabilities": {"toxic": 0.9714, "insult": 0.8342},
-                            "score": None,
-                            "explanation": None,
-                        },
-                    ],
-                    "seconds": 0.0124,
-                }
-            ]
-        }
-    )
 
     predictions: list[Prediction]
     seconds: Annotated[float, Field(description="from the request to its answer")]

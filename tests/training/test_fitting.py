@@ -44,6 +44,7 @@ def test_pairs_are_cut_as_the_config_says(toy_base, tmp_path):
     assert fit_classifier(config).tokenizer.truncation == "proportional"
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_same_seed_gives_the_same_weights(toy_base, comments_csv):
     config = toy_config(toy_base(), comments_csv, seed=3, head="linear")
     first, second = (fit_classifier(config).model.get_weights() for _ in range(2))
