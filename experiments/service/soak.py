@@ -21,9 +21,9 @@ from servers import Client, Server, as_markdown, read_texts, serve, write_json
 
 import kerasbert
 
-# Wrong by more than this is another text's answer; bfloat16 rounds otherwise in batches of another
-# form.
-TOLERANCES = {"float32": 1e-5, "bfloat16": 0.002}
+# bfloat16 rounds otherwise in batches of another form: `predict_proba` of a text alone and among
+# 2,000 tweets differ by up to 0.0035.
+TOLERANCES = {"float32": 1e-5, "bfloat16": 0.005}
 NUM_CLIENTS = 32
 # Texts of a request, and how often.
 SIZES, SHARES = (1, 2, 3, 4, 8, 16), (90, 3, 2, 2, 2, 1)
