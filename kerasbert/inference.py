@@ -18,7 +18,7 @@ from kerasbert.scoring import score
 class Classifier:
     """A trained classifier. Safe to call from several threads.
 
-    A text has the same probabilities alone and in a batch: to 1e-5 in float32, and to about 0.001
+    A text has the same probabilities alone and in a batch: to 1e-5 in float32, and to about 0.002
     in bfloat16; `run.running_precision` says which it is.
 
     Args:

@@ -88,6 +88,10 @@ def _describe(app: FastAPI, service: Service) -> dict:
     schema = request_schema(service.config, takes_pairs).model_json_schema()
     schemas = described["components"]["schemas"]
     schemas["PredictRequest"] = schema
+    for path in described["paths"].values():
+        for operation in path.values():
+            # Instead of the function's name.
+            operation["summary"] = operation.pop("description").rstrip(".")
     # FastAPI leaves out what is null in an example.
     schemas["PredictResponse"]["examples"] = [PREDICT_EXAMPLE]
     return described

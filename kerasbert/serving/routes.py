@@ -120,7 +120,7 @@ def _model_routes(service: Service, guards: list) -> APIRouter:
     text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
     @router.get("/metrics", response_class=Response, responses={200: text, **_errors(*denied)})
-    def metrics() -> Response:
+    async def metrics() -> Response:
         """What happened so far, for Prometheus."""
         return Response(service.metrics.render(), media_type=CONTENT_TYPE)
 

@@ -157,11 +157,15 @@ def request_schema(config: ServiceConfig, takes_pairs: bool | None = None) -> ty
     pair_example = {"text_pairs": ["That was kind.", "Nobody asked."]} if takes_pairs else {}
     example = {"texts": ["Thank you, that was kind.", "You fool."]} | pair_example
     pairs_type: Any = {None: texts | None, True: texts, False: None}[takes_pairs]
-    return create_model(
+    # Checked by the route, and told here.
+    most_explained = {
+        "if": {"properties": {"explain": {"const": True}}, "required": ["explain"]},
+        "then": {"properties": {"texts": {"maxItems": config.max_explained}}},
+    }
+    schema = create_model(
         "PredictRequest",
         __base__=Strict,
         __doc__="Texts, or pairs of texts, to classify.",
-        __config__=None,
         texts=(texts, Field(description="to classify", examples=[example["texts"]])),
         text_pairs=(
             pairs_type,
@@ -179,6 +183,8 @@ def request_schema(config: ServiceConfig, takes_pairs: bool | None = None) -> ty
             ),
         ),
     )
+    schema.model_config["json_schema_extra"] = most_explained
+    return schema
 
 
 def sentence_of(error: ValidationError) -> tuple[int, str]:

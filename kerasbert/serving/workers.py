@@ -31,6 +31,10 @@ _PRELOADED = "kerasbert.serving.preloaded"
 # A worker that dies so often before it is ready will not be better the next time.
 _MOST_FAILURES = 3
 _RESTART_SECONDS = 1.0
+# Where prometheus_client, when it is imported, learns that there are several processes.
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
+# What it takes for each of its files, as long as there are not thousands of labels.
+_METRICS_BYTES = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +169,7 @@ def _work(task: _Task, pipe: connection.Connection) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, task.cores)
     _runtime.halve_threads()
+    _reserve_metrics()
     from kerasbert.serving.server import Server
     from kerasbert.serving.service import Service
 
@@ -219,12 +224,31 @@ def _shared_directory() -> Iterator[Path]:
     memory = Path("/dev/shm")
     parent = memory if os.access(memory, os.W_OK) else None
     directory = Path(tempfile.mkdtemp(prefix="kerasbert-serve-", dir=parent))
-    # Read when prometheus_client is imported, by processes that are started from here.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    os.environ[_SHARED] = str(directory)
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _reserve_metrics() -> None:
+    """Make the files of this process's counts, whole, before prometheus_client maps them.
+
+    It makes them without room on the disk, and a process that writes to such a file when the disk
+    is full is killed.
+    """
+    directory = Path(os.environ[_SHARED])
+    kinds = ("counter", "histogram", "gauge_livesum", "gauge_liveall", "gauge_livemax")
+    paths = [directory / f"{kind}_{os.getpid()}.db" for kind in kinds]
+    try:
+        for path in paths:
+            with open(path, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _METRICS_BYTES)
+    except OSError as error:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        del os.environ[_SHARED]
+        log.error("%s: %s. /metrics tells of one process alone", directory, error.strerror)
 
 
 def _forget_metrics(pid: int) -> None:
