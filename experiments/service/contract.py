@@ -26,9 +26,7 @@ def tried(run: str, token: str | None, examples: int) -> int:
         done = subprocess.run(command, cwd=place, capture_output=True, text=True)
         log = server.log.read_text()
     title = "without a token" if token is None else "with a token"
-    print(
-        f"\n## {title}\n{done.stdout}{done.stderr}\n{len(re.findall('Traceback', log))} tracebacks"
-    )
+    print(f"\n## {title}\n{done.stdout}{done.stderr}{log.count('Traceback')} tracebacks in its log")
     return done.returncode or "Traceback" in log
 
 

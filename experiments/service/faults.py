@@ -4,8 +4,8 @@
 
 Six faults, one after the other, or those of `--only`: a worker killed under load, clients that
 hang, connections that send nothing, reloads under load, a full disk, SIGTERM under load. Clients
-send one request after the other and never send one again. The full disk needs root, for a file system of
-its own in memory.
+send one request after the other and never send one again. The full disk needs root, for file
+systems of its own in memory.
 """
 
 import argparse

@@ -4,9 +4,10 @@
 
 Half of the clients send requests that are mutated, byte by byte and token by token, over kept
 connections: the answer must be 200, or a 4xx with a sentence. The other half sends texts of letters
-of all planes, combining, invisible, directional and control characters, up to the limits: the answer
-must be 200, with probabilities that are numbers. Once a minute a text that is known must have the
-answer that it had at the beginning. Exits with 1 if anything else happened, and tells what was sent.
+of all planes, combining, invisible, directional and control characters, up to the limits: the
+answer must be 200, with probabilities that are numbers. Once a minute a text that is known must
+have the answer that it had at first. Exits with 1 if anything else happened, and says what was
+sent.
 """
 
 import argparse
@@ -35,9 +36,9 @@ _SEEDS = [
 ]
 _TOKENS = [
     b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\u", b"\\ud800", b"\\udc00", b"null",
-    b"true", b"NaN", b"Infinity", b"-", b"1e999", b"-0", b"0x1", b"\0", b"\xff", b"\xc3", b"\xed\xa0\x80",
-    b"\xf4\x90\x80\x80", b"\xef\xbb\xbf", b"//", b"/**/", b"'", b'"texts"', b'"explain"',
-    b"[" * 400,
+    b"true", b"NaN", b"Infinity", b"-", b"1e999", b"-0", b"0x1", b"\0", b"\xff", b"\xc3",
+    b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xef\xbb\xbf", b"//", b"/**/", b"'", b'"texts"',
+    b'"explain"', b"[" * 400,
 ]  # fmt: skip
 # Blocks of code points: Latin, combining, right to left, Indic, Hangul, invisible, directions,
 # CJK, presentation forms, private, emoji, tags, variation selectors, the last plane.
