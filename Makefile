@@ -39,7 +39,7 @@ $(ENV)/installed: setup.cfg pyproject.toml
 	touch $@
 
 $(ENV)/installed-test: $(ENV)/installed
-	$(RUN) -m pip install --quiet --editable ".[test,serve,transformers,tensorboard,mlflow]"
+	$(RUN) -m pip install --quiet --editable ".[test,serve,transformers,tensorboard,mlflow,onnx,litert]"
 	touch $@
 
 $(PLAIN)/installed-test: setup.cfg pyproject.toml

@@ -38,6 +38,7 @@ _HOMES = {
     "load": "inference",
     "ServiceConfig": "config_serve",
     "create_app": "serving.app",
+    "export_run": "exporting.writing",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +63,23 @@ def check_run(directory: str | Path) -> Path:
     return directory
 
 
-def check_output(directory: str | Path, overwrite: bool = False) -> None:
+def check_output(
+    directory: str | Path,
+    overwrite: bool = False,
+    *,
+    kind: str = "run",
+    is_kind: Callable[[str | Path], bool] = is_run,
+) -> None:
     """Refuse a directory that could not be written to; call it before hours of training.
 
+    Args:
+        directory: the place.
+        overwrite: whether it may be there already.
+        kind: what will be written, for messages.
+        is_kind: whether a directory holds one.
+
     Raises:
-        InputError: the directory holds a run, and `overwrite` is False, or holds something else.
+        InputError: the directory holds one, and `overwrite` is False, or holds something else.
         OSError: it cannot be written there.
     """
     directory = Path(directory).resolve()
@@ -76,15 +88,15 @@ def check_output(directory: str | Path, overwrite: bool = False) -> None:
     if directory.exists() and not directory.is_dir():
         raise InputError(f"The output {str(directory)!r} is a file. Expected a directory.")
     if directory.is_dir() and any(directory.iterdir()):
-        if not is_run(directory):
+        if not is_kind(directory):
             raise InputError(
-                f"The output directory {str(directory)!r} holds files, but no run. "
+                f"The output directory {str(directory)!r} holds files, but no {kind}. "
                 "Name a new directory, or an empty one."
             )
         if not overwrite:
             raise InputError(
-                f"The output directory {str(directory)!r} is already a run. Name another one, or "
-                "pass --overwrite to replace it."
+                f"The output directory {str(directory)!r} is already a {kind}. Name another one, "
+                "or pass --overwrite to replace it."
             )
     parent = next(path for path in directory.parents if path.exists())
     if not parent.is_dir():

@@ -92,7 +92,8 @@ def _serve(config: ServeConfig) -> None:
 
 def _check_installed() -> None:
     try:
-        import fastapi  # noqa: F401
+        import fastapi_offline  # noqa: F401
+        import httptools  # noqa: F401
         import prometheus_client  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:

@@ -63,7 +63,11 @@ STEPS = [
     {"training.trainer", "training.range_test"},
     {"training.fitting"},
     {"inference", "runs"},
-    {"repeats", "search.running", "explaining.swapping"},
+    {"repeats", "search.running", "explaining.swapping", "exporting.formats", "exporting.graph"},
+    {"exporting.asking", "exporting.using", "exporting.checking"},
+    {"exporting.as_saved_model", "exporting.as_onnx", "exporting.as_litert"},
+    {"exporting.measuring"},
+    {"exporting.writing"},
     {"search.tuner", "search.winner", "search.space", "explaining.screen", "explaining.page"},
     {"search.sweeping"},
     {"serving.served", "serving.preloaded", "serving.schemas", "serving.bodies", "serving.page"},
@@ -74,7 +78,7 @@ STEPS = [
     {"serving.app", "serving.connections"},
     {"serving.server"},
     {"serving.workers"},
-    {"check", "fit", "tune", "predict", "evaluate", "decide", "explain", "serve"},
+    {"check", "fit", "tune", "predict", "evaluate", "decide", "explain", "serve", "export"},
 ]
 STEP = {module: number for number, step in enumerate(STEPS) for module in step}
 NO_TENSORFLOW = {
@@ -100,7 +104,8 @@ NO_TENSORFLOW = {
     *("reporting.sections", "reporting.versus", "reporting.card", "reporting.page"),
     *("reporting.writing", "reporting.printed"),
     *("config_serve", "serving.logs", "serving.sockets", "serving.workers", "serving.page"),
-    *("fit", "tune", "predict", "evaluate", "decide", "explain", "serve"),
+    *("exporting.formats", "exporting.asking", "exporting.using"),
+    *("fit", "tune", "predict", "evaluate", "decide", "explain", "serve", "export"),
 }
 HEAVY = {"tensorflow", "keras", "tf_keras", "transformers"}
 

@@ -16,6 +16,8 @@ from kerasbert.check import CheckConfig
 from kerasbert.config import FitConfig
 from kerasbert.data.dataset import SAMPLE
 from kerasbert.decide import DecideConfig
+from kerasbert.export import ExportConfig
+from kerasbert.predict import PredictConfig
 from kerasbert.tune import TuneConfig
 from tests.conftest import write_csv
 
@@ -109,7 +111,13 @@ def test_python(done):
     assert all(printed)
 
 
-CONFIGS = {"fit": FitConfig, "check": CheckConfig, "decide": DecideConfig}
+CONFIGS = {
+    "fit": FitConfig,
+    "check": CheckConfig,
+    "decide": DecideConfig,
+    "export": ExportConfig,
+    "predict": PredictConfig,
+}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("experiments/**/*.md")]
 
 

@@ -8,7 +8,7 @@ from kerasbert.config_checks import check, check_choice
 
 METHODS = ("temperature", "isotonic")
 # Logarithms of probabilities are taken no nearer to 0 and 1 than this.
-_EPSILON = 1e-7
+EPSILON = 1e-7
 # Further from 1 than this, powers of probabilities are no numbers any more.
 _LARGEST = 100
 
@@ -69,9 +69,9 @@ class Calibration:
         outputs = outputs.astype(np.float64)
         if self.method == "temperature":
             temperatures = np.array(self.temperatures)
-            powers = (outputs.clip(_EPSILON, 1) ** (1 / temperatures),)
+            powers = (outputs.clip(EPSILON, 1) ** (1 / temperatures),)
             if not is_softmax:
-                powers += ((1 - outputs).clip(_EPSILON, 1) ** (1 / temperatures),)
+                powers += ((1 - outputs).clip(EPSILON, 1) ** (1 / temperatures),)
                 return (powers[0] / (powers[0] + powers[1])).astype(np.float32)
             return (powers[0] / powers[0].sum(axis=1, keepdims=True)).astype(np.float32)
         if is_softmax and len(self.curves) == 1:  # binary
@@ -80,7 +80,7 @@ class Calibration:
         columns = [np.interp(outputs[:, k], *curve) for k, curve in enumerate(self.curves)]
         corrected = np.stack(columns, axis=1)  # (n, labels)
         if is_softmax:
-            corrected /= corrected.sum(axis=1, keepdims=True).clip(_EPSILON)
+            corrected /= corrected.sum(axis=1, keepdims=True).clip(EPSILON)
         return corrected.astype(np.float32)
 
 

@@ -61,6 +61,26 @@ def _read(name: str, fit: FitConfig, labels: Labels) -> Examples | None:
 def read_rows(
     path: str | Path, labels: Labels, metadata: dict[str, Any], encoding: str
 ) -> Examples:
+    """Read labelled rows to decide on, with the columns that the run was trained on.
+
+    Raises:
+        FileNotFoundError, InputError: as `read_labelled`.
+    """
+    examples = read_labelled(path, labels, metadata, encoding)
+    facts = metadata.get("data", {})
+    if facts and sha256_of(Path(path)) == facts.get("test", {}).get("sha256"):
+        warnings.warn(
+            f"{path} is the file that the run was tested on: what it chooses can no longer be "
+            "tested there.",
+            InputWarning,
+            stacklevel=2,
+        )
+    return examples
+
+
+def read_labelled(
+    path: str | Path, labels: Labels, metadata: dict[str, Any], encoding: str
+) -> Examples:
     """Read labelled rows of a file, with the columns that the run was trained on.
 
     Raises:
@@ -75,15 +95,7 @@ def read_rows(
         label_columns=labels.columns,
         encoding=encoding,
     )
-    digest = sha256_of(Path(path))
-    if facts and digest == facts.get("test", {}).get("sha256"):
-        warnings.warn(
-            f"{path} is the file that the run was tested on: what it chooses can no longer be "
-            "tested there.",
-            InputWarning,
-            stacklevel=2,
-        )
-    if facts and digest == facts["train"]["sha256"]:
+    if facts and sha256_of(Path(path)) == facts["train"]["sha256"]:
         raise InputError(
             f"{path} is the file that the run was trained on, of which it is too sure. Name "
             "held-out rows; without --data, those that it was validated on are used."

@@ -221,7 +221,8 @@ class BertEncoder(Encoder):
 
     def _run(self, x, attention_mask, blocks, training):
         mask = (1.0 - ops.cast(attention_mask, "float32")) * _MASKED
-        mask = mask[:, None, None, :]  # (batch, 1, 1, length)
+        # Not by indexing with None, which LiteRT cannot do where sizes are free.
+        mask = ops.expand_dims(mask, (1, 2))  # (batch, 1, 1, length)
         for block in blocks:
             # A frozen block is a fixed function: with its dropout alive, the same text would have
             # other features in each epoch, and others again at prediction.

@@ -25,14 +25,15 @@ class Pooling(keras.layers.Layer):
     def call(self, hidden, attention_mask):
         if self.mode == "cls":
             return hidden[:, 0]
-        mask = ops.cast(attention_mask, "float32")[:, :, None]  # (batch, length, 1)
+        # Not by indexing with None, which LiteRT cannot do where sizes are free.
+        mask = ops.expand_dims(ops.cast(attention_mask, "float32"), 2)  # (batch, length, 1)
         if self.mode == "mean":
             return ops.sum(hidden * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0)
         if self.mode == "max":
             return ops.max(ops.where(mask > 0, hidden, -1e9), axis=1)
         length = ops.shape(hidden)[1]
         last = ops.sum(ops.cast(attention_mask, "int32"), axis=1) - 1  # (batch,)
-        at_last = ops.one_hot(last, length, dtype="float32")[:, :, None]  # (batch, length, 1)
+        at_last = ops.expand_dims(ops.one_hot(last, length, dtype="float32"), 2)
         return ops.sum(hidden * at_last, axis=1)
 
     def compute_output_spec(self, hidden, attention_mask):

@@ -186,12 +186,12 @@ class Batcher:
                 self._compute(batch)
 
     def _let_others_come(self) -> None:
-        if not (self._is_crowded or self._num_running) or not self._arrived:
+        if self._waiting or not (self._is_crowded or self._num_running):
             return
         until = self._arrived[0].arrived + self._max_wait
         while self._num_queued < self._max_batch and not self._is_closed:
             left = until - time.monotonic()
-            if left <= 0:
+            if left <= 0 or not self._arrived:  # the other thread has taken them
                 return
             self._condition.wait(left)
 

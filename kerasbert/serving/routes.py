@@ -28,7 +28,7 @@ from kerasbert.serving.schemas import (
     sentence_of,
 )
 from kerasbert.serving.served import ServedModel
-from kerasbert.serving.service import Service, UnavailableError
+from kerasbert.serving.service import Service
 
 _ERRORS = {
     400: "The body is not JSON.",
@@ -136,8 +136,6 @@ def _reload_routes(service: Service, guards: list) -> APIRouter:
         was = service.current().identity
         try:
             await asyncio.to_thread(service.load)
-        except UnavailableError as error:
-            raise HTTPException(409, str(error)) from None
         except (InputError, OSError) as error:
             raise HTTPException(409, f"{error} The model before goes on answering.") from None
         service.announce()

@@ -67,11 +67,8 @@ class Service:
         Raises:
             FileNotFoundError, InputError: there is none, or it does not answer as it did. What
                 answered before goes on answering.
-            UnavailableError: another one is being loaded.
         """
-        if not self._loading.acquire(blocking=False):
-            raise UnavailableError("A model is being loaded. Try again when it is.")
-        try:
+        with self._loading:
             self._seen = self._look()
             try:
                 model = load_served(self.directory, self.config.precision)
@@ -82,8 +79,6 @@ class Service:
             self.metrics.reloads.labels(result="loaded").inc()
             self.metrics.set_model(model.identity, None if was is None else was.identity)
             log.info("%s %s answers, after %.1f s", model.name, model.version, model.seconds)
-        finally:
-            self._loading.release()
 
     def announce(self) -> None:
         """Tell the other processes of this service, if there are any, to load it as well."""
@@ -167,13 +162,12 @@ class Service:
     def _watch(self) -> None:
         while not self._closed.wait(self.config.watch):
             self.metrics.note()
-            found = self._look()
-            if found is None or found == self._seen:
-                continue
+            with self._loading:  # what is being loaded need not be loaded again
+                found = self._look()
+                if found is None or found == self._seen:
+                    continue
             try:
                 self.load()
-            except UnavailableError:
-                continue  # whoever loads it now has seen it
             except (InputError, OSError) as error:
                 log.error("%s was not taken: %s The one before goes on.", self.directory, error)
             except Exception:  # whatever it was, the old model must go on answering

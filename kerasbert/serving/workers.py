@@ -111,6 +111,7 @@ class _Team:
 
     def stop(self) -> None:
         """Ask all to answer what they have, and wait until they did."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # they have heard it
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
@@ -135,7 +136,9 @@ class _Team:
 
     def _hear(self, worker: _Worker, kind: str, told: Any) -> None:
         if kind == "refused":
-            raise InputError(told)
+            if not self._is_any_ready:
+                raise InputError(told)
+            log.error("worker %d: %s", worker.task.number, told)
         if kind == "ready":
             worker.is_ready, self._num_failures = True, 0
             log.info("worker %d (process %d): %s", worker.task.number, worker.process.pid, told)
@@ -153,13 +156,18 @@ class _Team:
         _forget_metrics(worker.process.pid)
         if not worker.is_ready:
             self._num_failures += 1
-            if self._num_failures >= _MOST_FAILURES:
+            if self._num_failures >= _MOST_FAILURES and not self._is_any_ready:
                 raise TrainingError(
                     f"Workers end before they are ready, the last with exit code {code}. What they "
                     "said stands above; -9 may mean too little memory: try fewer --workers."
                 )
             time.sleep(_RESTART_SECONDS)
         self.start(worker.task)
+
+    @property
+    def _is_any_ready(self) -> bool:
+        """Whether one answers, which is not to be ended for what others lack."""
+        return any(worker.is_ready for worker in self._workers)
 
 
 def _work(task: _Task, pipe: connection.Connection) -> None:

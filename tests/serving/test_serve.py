@@ -120,7 +120,7 @@ def test_a_worker_that_dies_is_replaced(saved_run):
 def test_a_run_that_cannot_be_loaded_is_a_sentence(saved_run, tmp_path, command, monkeypatch):
     check_refused(command(serve, tmp_path / "nothing"), "There is no run")
     check_refused(command(serve, tmp_path), "is no run")
-    monkeypatch.setitem(sys.modules, "fastapi", None)
+    monkeypatch.setitem(sys.modules, "fastapi_offline", None)
     check_refused(command(serve, saved_run()), "kerasbert[serve]")
 
 

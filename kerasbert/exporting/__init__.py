@@ -1,0 +1,1 @@
+"""A saved run for other runtimes: TensorFlow's SavedModel, ONNX, LiteRT."""

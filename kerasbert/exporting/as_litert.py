@@ -1,0 +1,42 @@
+"""LiteRT, once TensorFlow Lite, for phones, small machines and C++."""
+
+import os
+import re
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from kerasbert.exporting.checking import Call
+from kerasbert.exporting.graph import input_signature
+
+
+def write(model: keras.Model, path: Path, **settings) -> None:
+    """Write a model's answers, without dropout, as a file; `settings` are of the converter."""
+    # Keras lets in operations of TensorFlow's own, too, which the interpreter does not have.
+    settings |= {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
+    signature = input_signature(model)
+    try:
+        model.export(path, format="litert", verbose=False, input_signature=signature, **settings)
+    except Exception as error:  # the converter's own is not public
+        missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
+        if not missing:
+            raise
+        raise RuntimeError(f"LiteRT has no operation for {', '.join(missing)}") from error
+
+
+def load(path: Path) -> Call:
+    """Read what `write` wrote, with LiteRT's interpreter alone."""
+    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+    answer = interpreter.get_signature_runner()
+
+    def call(batch):
+        return answer(**batch)  # sizes of the tensors follow those of the batch
+
+    return call
+
+
+def quantize(model: keras.Model, plain: Path, path: Path) -> None:
+    """Weights of eight bits, a scale per column; what they are multiplied with is rounded anew."""
+    write(model, path, optimizations=[tf.lite.Optimize.DEFAULT])
