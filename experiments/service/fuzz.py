@@ -23,7 +23,7 @@ import malformed
 from servers import Client, Server, serve, write_json
 
 NUM_CLIENTS = 8
-_TIMEOUT = 10
+_TIMEOUT = 32
 _KNOWN = "Thank you, that was very kind of you."
 # What once was answered wrongly is sent first, each time.
 REGRESSIONS: list[bytes] = []
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", default="fuzz.json")
     args = parser.parse_args()
-    with serve(args.run, "--timeout", _TIMEOUT) as server:
+    with serve(args.run, "--timeout", 30) as server:
         before = server.usage()
         fuzz = Fuzz(server, time.monotonic() + 60 * args.minutes)
         asyncio.run(fuzz.run(args.seed))
