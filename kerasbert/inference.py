@@ -18,8 +18,8 @@ from kerasbert.scoring import score
 class Classifier:
     """A trained classifier. Safe to call from several threads.
 
-    A text has the same probabilities alone and in a batch: to 1e-5 in float32, and to about 0.002
-    in bfloat16; `run.running_precision` says which it is.
+    A text has the same probabilities alone and in a batch: to 1e-5 in float32; in bfloat16, which
+    `run.running_precision` tells, to 0.0005 for 999 in 1,000 texts, and to 0.004 for 2,000 tweets.
 
     Args:
         run: from `kerasbert.fit_classifier` or `kerasbert.saving.load_run`.

@@ -97,7 +97,7 @@ def _describe(app: FastAPI, service: Service) -> dict:
     return described
 
 
-def _answer_refusal(request: Request, error: HTTPException) -> Response:
+async def _answer_refusal(request: Request, error: HTTPException) -> Response:
     detail, path = error.detail, request.url.path[:80]
     if error.status_code == 404 and detail == "Not Found":
         detail = f"There is nothing at {path}. See /docs."
@@ -106,16 +106,16 @@ def _answer_refusal(request: Request, error: HTTPException) -> Response:
     return JSONResponse({"detail": detail}, error.status_code, error.headers)
 
 
-def _answer_unavailable(request: Request, error: UnavailableError | QueueFullError) -> Response:
+async def _answer_unavailable(request: Request, error: UnavailableError | QueueFullError) -> Response:
     seconds = min(max(1, math.ceil(error.seconds)), _LONGEST_RETRY)
     return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(seconds)})
 
 
-def _answer_nobody(request: Request, error: ClientDisconnect) -> Response:
+async def _answer_nobody(request: Request, error: ClientDisconnect) -> Response:
     return Response(status_code=400)  # which the client that has gone does not see
 
 
-def _answer_failure(request: Request, error: Exception) -> Response:
+async def _answer_failure(request: Request, error: Exception) -> Response:
     # The server writes what happened to its log.
     sentence = "The service failed to answer this request. Its log says why."
     return JSONResponse({"detail": sentence}, 500)
