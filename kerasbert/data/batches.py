@@ -66,11 +66,21 @@ def _pools(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
     return np.array_split(order, math.ceil(len(order) / (batch_size * _POOL)))
 
 
-def pad(tokens: Tokens, indices: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The texts at `indices` as int32 arrays of shape (batch, length of the longest)."""
+def pad(
+    tokens: Tokens, indices: np.ndarray, names: Sequence[str], length: int | None = None
+) -> dict[str, np.ndarray]:
+    """The texts at `indices` as int32 arrays of shape (batch, length).
+
+    Args:
+        tokens: the texts.
+        indices: which of them, shape (batch,).
+        names: of the arrays.
+        length: at least that of the longest, which is the default.
+    """
     starts, lengths = tokens.offsets[indices], tokens.lengths[indices]
-    is_piece = np.arange(lengths.max()) < lengths[:, None]  # (batch, length)
-    places = (starts[:, None] + np.arange(lengths.max()))[is_piece]  # (pieces,)
+    length = length or int(lengths.max())
+    is_piece = np.arange(length) < lengths[:, None]  # (batch, length)
+    places = (starts[:, None] + np.arange(length))[is_piece]  # (pieces,)
     batch = {
         "input_ids": np.full(is_piece.shape, tokens.pad_id, np.int32),
         "attention_mask": is_piece.astype(np.int32),

@@ -106,7 +106,9 @@ async def _answer_refusal(request: Request, error: HTTPException) -> Response:
     return JSONResponse({"detail": detail}, error.status_code, error.headers)
 
 
-async def _answer_unavailable(request: Request, error: UnavailableError | QueueFullError) -> Response:
+async def _answer_unavailable(
+    request: Request, error: UnavailableError | QueueFullError
+) -> Response:
     seconds = min(max(1, math.ceil(error.seconds)), _LONGEST_RETRY)
     return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(seconds)})
 

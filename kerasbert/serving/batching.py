@@ -18,7 +18,7 @@ import numpy as np
 
 from kerasbert.data.batches import MAX_PIECES
 from kerasbert.data.tokens import Tokens
-from kerasbert.serving.served import ServedModel
+from kerasbert.serving.served import FORM, ServedModel
 
 # While one thread's batch adds and normalises, which is bound by memory, the other's multiplies.
 _THREADS = 2
@@ -212,6 +212,8 @@ class Batcher:
             if batch and (is_padded_much or (len(batch) + 1) * longest > MAX_PIECES):
                 break
             batch.append(text)
+        if len(live) > len(batch) > _FEW:
+            del batch[len(batch) // FORM * FORM :]
         taken = set(map(id, batch))
         self._waiting = [text for text in live if id(text) not in taken]
         self._num_queued = len(self._waiting) + sum(job.missing for job in self._arrived)

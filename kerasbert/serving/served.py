@@ -15,6 +15,10 @@ from kerasbert.data.batches import pad
 from kerasbert.data.tokens import Tokens
 from kerasbert.run_directory import LABELS, check_run, read_metadata
 
+# Lengths, and sizes of larger batches, are multiples of this. TensorFlow's processor library keeps
+# what it prepares for each form of a product, 1,024 of them, and all forms that come took 300 MB
+# more, and an hour to come, for 4 % less time (experiments/service).
+FORM = 4
 # Batch sizes and lengths that are run before the first request, which would otherwise wait while
 # memory is fetched and products are prepared for their forms.
 _WARM_SIZES, _WARM_LENGTHS = (1, 8, 32), (8, 32, 128)
@@ -66,9 +70,10 @@ class ServedModel:
     def outputs(self, tokens: Tokens) -> np.ndarray:
         """All of them as one batch: calibrated probabilities, or scores, of shape (n, labels)."""
         run = self.classifier.run
-        return run.labels.calibrated(
-            run.forward(pad(tokens, np.arange(len(tokens)), run.input_names))
-        )
+        longest = int(tokens.lengths.max())
+        length = min(-(-longest // FORM) * FORM, run.config.max_length)
+        batch = pad(tokens, np.arange(len(tokens)), run.input_names, length)
+        return run.labels.calibrated(run.forward(batch))
 
 
 def load_served(directory: str | Path, precision: str = "auto") -> ServedModel:
