@@ -189,7 +189,10 @@ def _work(task: _Task, pipe: connection.Connection) -> None:
         return
     service.watch()
     service.on_reload = lambda: pipe.send(("reload", None))
-    server = Server(service, open_socket(task.host, task.port, is_shared=True))
+    bound = open_socket(task.host, task.port, is_shared=True)
+    # Before it is said that the worker is ready: who connects then is shared out among all.
+    bound.listen()
+    server = Server(service, bound)
     threading.Thread(target=_listen, args=(pipe, service, server), daemon=True).start()
     pipe.send(("ready", _memory()))
     with contextlib.suppress(KeyboardInterrupt):  # which the supervisor answers
