@@ -218,7 +218,7 @@ class Batcher:
             if batch and (is_padded_much or (len(batch) + 1) * longest > MAX_PIECES):
                 break
             batch.append(text)
-        if len(live) > len(batch) > _FEW:
+        if len(live) > len(batch) > FORM:
             del batch[len(batch) // FORM * FORM :]
         taken = set(map(id, batch))
         self._waiting = [text for text in live if id(text) not in taken]
