@@ -39,7 +39,8 @@ class ServiceConfig:
     # Bytes of a request.
     max_body: int = 4 * 2**20
 
-    # Texts in a request that asks why; each takes as long as about a hundred predictions.
+    # Texts in a request that asks why; each takes as long as about a hundred predictions. 0: none
+    # may ask.
     max_explained: int = 8
 
     # What a client must send as `Authorization: Bearer TOKEN`; allows POST /reload.
@@ -58,9 +59,11 @@ class ServiceConfig:
     log_texts: bool = False
 
     def __post_init__(self):
-        for name in ("max_batch", "max_queue", "max_texts", "max_characters", "max_explained"):
-            check(self, name, getattr(self, name) >= 1, "be at least 1")
-        check(self, "max_body", self.max_body >= 64, "be at least 64 bytes")
+        for name in ("max_batch", "max_queue", "max_texts", "max_characters"):
+            check(self, name, _is_integer(getattr(self, name), 1), "be an integer, at least 1")
+        is_number = _is_integer(self.max_explained, 0)
+        check(self, "max_explained", is_number, "be an integer, at least 0")
+        check(self, "max_body", _is_integer(self.max_body, 64), "be an integer, at least 64")
         check(self, "max_wait", 0 <= self.max_wait <= 1000, "be 0 to 1,000 milliseconds")
         check(self, "timeout", 0 < self.timeout <= 3600, "be above 0 and at most 3,600 seconds")
         check(self, "watch", 0 <= self.watch <= 3600, "be 0 to 3,600 seconds")
@@ -73,3 +76,7 @@ class ServiceConfig:
                 "`token` must be letters, digits and ._~+/- alone, and = at its end, as a header "
                 f"carries it. Received: {len(self.token)} characters, some of them others."
             )
+
+
+def _is_integer(value: object, least: int) -> bool:
+    return isinstance(value, int) and value >= least

@@ -51,6 +51,8 @@ class ServeConfig:
 
 def main(args: list[str]) -> None:
     """Serve as `args` say."""
+    # Until there is something to wait for.
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
     config = _cli.parse(ServeConfig, "serve", args)
     if config.service.token is None and (token := os.environ.get(_TOKEN_VARIABLE)) is not None:
         service = dataclasses.replace(config.service, token=token)
@@ -76,8 +78,6 @@ def _serve(config: ServeConfig) -> None:
     from kerasbert.serving.sockets import open_socket, raise_file_limit, url_of
 
     bound = open_socket(config.host, config.port)
-    # Until there is something to wait for.
-    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
     log_to_stderr()
     raise_file_limit()
     _runtime.halve_threads()

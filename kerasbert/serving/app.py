@@ -33,7 +33,11 @@ def create_app(directory: str | Path, config: ServiceConfig | None = None) -> Fa
         config: limits and times; default: `ServiceConfig()`.
 
     Raises:
-        FileNotFoundError, InputError: as `kerasbert.load`.
+        FileNotFoundError, InputError: as `kerasbert.load`, or Keras has another backend than
+            TensorFlow.
+
+    A process that has made one cannot be forked, as TensorFlow's threads do not come along:
+    gunicorn, say, must not `--preload` it.
 
     Example:
         >>> app = kerasbert.create_app("saved_weights/first")  # uvicorn module:app
@@ -49,6 +53,7 @@ def build_app(service: Service) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.reopen()
         yield
         await asyncio.to_thread(service.close)
 
@@ -59,6 +64,7 @@ def build_app(service: Service) -> FastAPI:
         summary="A text classifier.",
         version=__version__,
         lifespan=lifespan,
+        redirect_slashes=False,
     )
     app.add_exception_handler(HTTPException, _answer_refusal)
     app.add_exception_handler(UnavailableError, _answer_unavailable)
@@ -98,7 +104,8 @@ def _describe(app: FastAPI, service: Service) -> dict:
 
 
 async def _answer_refusal(request: Request, error: HTTPException) -> Response:
-    detail, path = error.detail, request.url.path[:80]
+    # Not the URL, of which the client's headers are a part.
+    detail, path = error.detail, request.scope["path"][:80]
     if error.status_code == 404 and detail == "Not Found":
         detail = f"There is nothing at {path}. See /docs."
     if error.status_code == 405:
@@ -114,7 +121,7 @@ async def _answer_unavailable(
 
 
 async def _answer_nobody(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=400)  # which the client that has gone does not see
+    return Response(status_code=499)  # which is counted, and not sent
 
 
 async def _answer_failure(request: Request, error: Exception) -> Response:

@@ -94,8 +94,8 @@ class Batcher:
 
     Args:
         max_batch: texts computed together.
-        max_wait: seconds that a request waits for others; it does not where the batch before was of
-            one request and nothing else is being computed.
+        max_wait: seconds that a request waits for others; it does not where the one before was
+            alone and nothing is being computed.
         max_queue: texts that may wait.
         observe: is told of each batch.
     """
@@ -160,33 +160,36 @@ class Batcher:
             thread.join()
 
     def _start(self) -> None:
-        # Not before the first request, so that a process may be forked until then.
         for number in range(_THREADS):
             thread = threading.Thread(target=self._run, name=f"batches-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def _run(self) -> None:
-        while True:
-            with self._condition:
-                while not (self._arrived or self._waiting):
-                    if self._is_closed:
-                        return
-                    self._condition.wait()
-                self._let_others_come()
-                arrived = list(self._arrived)
-                self._arrived.clear()
-            texts = _cut(arrived)
-            with self._condition:
-                self._waiting += texts
-                batch = self._take()
-                self._num_computing += bool(batch)
-                if self._waiting:
-                    self._condition.notify()
-            if batch:
-                self._compute(batch)
-                with self._condition:
-                    self._num_computing -= 1
+        while self._step():
+            pass
+
+    def _step(self) -> bool:
+        """Compute a batch as soon as there is something to; False when there will be nothing."""
+        with self._condition:
+            while not (self._arrived or self._waiting):
+                if self._is_closed:
+                    return False
+                self._condition.wait()
+            self._let_others_come()
+            arrived = list(self._arrived)
+            self._arrived.clear()
+        texts = _cut(arrived)
+        with self._condition:
+            self._num_queued -= sum(len(job.texts) for job in arrived) - len(texts)
+            self._waiting += texts
+            batch = self._take()
+            self._num_computing += bool(batch)
+            if self._waiting:
+                self._condition.notify()
+        if batch:
+            self._compute(batch)
+        return True
 
     def _let_others_come(self) -> None:
         if self._waiting or not (self._is_crowded or self._num_computing):
@@ -201,10 +204,12 @@ class Batcher:
     def _take(self) -> list[_Text]:
         """Take the next batch from what waits: the oldest, and those nearest to its length."""
         live = [text for text in self._waiting if not text.job.answer.done()]
+        self._num_queued -= len(self._waiting) - len(live)
+        self._waiting = live
         if not live:
-            self._waiting, self._num_queued = [], sum(job.missing for job in self._arrived)
             return []
         oldest = live[0]
+        self._is_crowded = bool(self._num_computing) or live[-1].job is not oldest.job
         # Of one model, as another may have taken its place while these waited.
         alike = [text for text in live if text.job.model is oldest.job.model]
         alike.sort(key=lambda text: abs(text.length - oldest.length))
@@ -222,8 +227,7 @@ class Batcher:
             del batch[len(batch) // FORM * FORM :]
         taken = set(map(id, batch))
         self._waiting = [text for text in live if id(text) not in taken]
-        self._num_queued = len(self._waiting) + sum(job.missing for job in self._arrived)
-        self._is_crowded = any(text.job is not oldest.job for text in batch)
+        self._num_queued -= len(batch)
         return batch
 
     def _compute(self, batch: list[_Text]) -> None:
@@ -236,6 +240,8 @@ class Batcher:
                 batch[0].job.fail(error)
         seconds = time.monotonic() - start
         with self._condition:
+            # Before the answers, after which a lone client comes again.
+            self._num_computing -= 1
             if outputs is not None:
                 for text, row in zip(batch, outputs, strict=True):
                     text.job.take(text.index, row)
@@ -248,6 +254,8 @@ class Batcher:
         elif len(batch) > 1:
             # Perhaps too much at once, or one that spoils the others' answers: each by itself.
             for text in batch:
+                with self._condition:
+                    self._num_computing += 1
                 self._compute([text])
 
 

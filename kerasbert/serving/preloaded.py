@@ -4,8 +4,12 @@ TensorFlow starts its threads with the first operation, and a process that has t
 forked.
 """
 
+import signal
+
 from kerasbert import _runtime
 
+# Of a SIGTERM to all processes the workers hear by themselves, and end after their last answers.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 _runtime.quiet()
 
 import kerasbert.inference  # noqa: E402, F401

@@ -4,28 +4,30 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import to_json
+from starlette.requests import ClientDisconnect
 
 from kerasbert.config_serve import ServiceConfig
 from kerasbert.errors import InputError
 from kerasbert.explaining.explanation import Explanation
-from kerasbert.serving.bodies import read_body
+from kerasbert.serving.bodies import BodyReader
 from kerasbert.serving.metrics import CONTENT_TYPE
 from kerasbert.serving.schemas import (
     ErrorResponse,
     LabelsResponse,
     PredictResponse,
+    RefusedError,
     ReloadResponse,
     StatusResponse,
+    read_request,
     request_schema,
-    sentence_of,
 )
 from kerasbert.serving.served import ServedModel
 from kerasbert.serving.service import Service
@@ -57,11 +59,13 @@ def add_routes(app: FastAPI, service: Service) -> None:
 def _status_routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["status"])
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", response_model=StatusResponse, response_model_exclude_none=True)
     async def healthz() -> dict[str, Any]:
         """Whether the process is alive."""
         return {"status": "alive"}
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", response_model=StatusResponse, responses=_errors(503))
     async def readyz() -> dict[str, Any]:
         """Whether a model is loaded, warmed up, and answers."""
@@ -74,6 +78,7 @@ def _model_routes(service: Service, guards: list) -> APIRouter:
     router = APIRouter(tags=["model"], dependencies=guards)
     denied = (401,) if guards else ()
     body = {"$ref": "#/components/schemas/PredictRequest"}
+    bodies = BodyReader(service.config.max_body, service.config.timeout)
 
     @router.post(
         "/predict",
@@ -87,11 +92,11 @@ def _model_routes(service: Service, guards: list) -> APIRouter:
         """Classify texts: labels, probabilities, and what decided."""
         start = time.perf_counter()
         model, config = service.current(), service.config
-        asked = _read(await read_body(request, config.max_body, config.timeout), model, config)
-        request.state.texts = asked.texts
+        asked = _read(await bodies.read(request), model, config)
+        request.state.texts = _logged(asked)
         left = max(0.0, config.timeout - (time.perf_counter() - start))
         try:
-            answer = await asyncio.wait_for(_answer(service, model, asked), left)
+            answer = await _while_wanted(request, _answer(service, model, asked), left)
         except asyncio.TimeoutError:
             sentence = f"The answer was not there after {config.timeout:g} s, the limit."
             raise HTTPException(504, sentence) from None
@@ -132,7 +137,7 @@ def _reload_routes(service: Service, guards: list) -> APIRouter:
 
     @router.post("/reload", response_model=ReloadResponse, responses=_errors(401, 409, 503))
     async def reload() -> dict[str, Any]:
-        """Load what the run's directory, or link, holds now, and answer by it."""
+        """Load what the run's directory, or link, holds now; other processes follow."""
         was = service.current().identity
         try:
             await asyncio.to_thread(service.load)
@@ -173,9 +178,9 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _read(body: bytes, model: ServedModel, config: ServiceConfig) -> BaseModel:
     """The request that a body holds; an `HTTPException` where it holds none."""
     try:
-        asked = request_schema(config, model.takes_pairs).model_validate_json(body)
-    except ValidationError as error:
-        raise HTTPException(*sentence_of(error)) from None
+        asked = read_request(body, request_schema(config, model.takes_pairs))
+    except RefusedError as error:
+        raise HTTPException(error.status, str(error)) from None
     num_texts = len(asked.texts)
     if asked.text_pairs is not None and len(asked.text_pairs) != num_texts:
         sentence = (
@@ -188,6 +193,30 @@ def _read(body: bytes, model: ServedModel, config: ServiceConfig) -> BaseModel:
         sentence = f"`explain` takes at most {most} texts. Received: {num_texts}. Send fewer."
         raise HTTPException(422, sentence)
     return asked
+
+
+async def _while_wanted(request: Request, answering: Coroutine, seconds: float) -> dict[str, Any]:
+    """The answer, unless it takes too long or the client goes away, which ends the work on it.
+
+    Raises:
+        asyncio.TimeoutError, ClientDisconnect: so it was.
+    """
+    # After the body, all that can still be received is that the client has gone.
+    answer, gone = asyncio.ensure_future(answering), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({answer, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise ClientDisconnect if gone.done() else asyncio.TimeoutError
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+def _logged(asked: BaseModel) -> list:
+    """A request's texts, or pairs of them, as a log may show them."""
+    pairs = asked.text_pairs
+    return asked.texts if pairs is None else list(zip(asked.texts, pairs, strict=True))
 
 
 async def _answer(service: Service, model: ServedModel, asked: BaseModel) -> dict[str, Any]:

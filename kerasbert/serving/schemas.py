@@ -3,7 +3,8 @@
 import functools
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, create_model
+from pydantic_core import from_json
 
 from kerasbert.config_serve import ServiceConfig
 
@@ -91,7 +92,11 @@ class Decision(BaseModel):
     task: Annotated[str, Field(description="binary, multiclass, multilabel or regression")]
     thresholds: Annotated[
         dict[str, float] | None,
-        Field(description="by label; null where the largest probability wins, or of a regression"),
+        Field(
+            description="by label. Binary: that of the second one decides. Multiclass: the largest "
+            "multiple of its threshold wins, or where null the largest probability. Multilabel: "
+            "each decides for itself"
+        ),
     ]
     unsure_below: Annotated[
         float | None, Field(description='the probability below which the answer is "don\'t know"')
@@ -153,7 +158,8 @@ def request_schema(config: ServiceConfig, takes_pairs: bool | None = None) -> ty
         takes_pairs: whether it must, or must not, have second texts; None leaves that open.
     """
     text = Annotated[str, Field(max_length=config.max_characters)]
-    texts = Annotated[list[text], Field(min_length=1, max_length=config.max_texts)]
+    # The first thing that is wrong is enough: a large body may hold a hundred thousand.
+    texts = Annotated[list[text], Field(min_length=1, max_length=config.max_texts), FailFast()]
     pair_example = {"text_pairs": ["That was kind.", "Nobody asked."]} if takes_pairs else {}
     example = {"texts": ["Thank you, that was kind.", "You fool."]} | pair_example
     pairs_type: Any = {None: texts | None, True: texts, False: None}[takes_pairs]
@@ -187,38 +193,67 @@ def request_schema(config: ServiceConfig, takes_pairs: bool | None = None) -> ty
     return schema
 
 
-def sentence_of(error: ValidationError) -> tuple[int, str]:
-    """What is wrong with a request: the status, and a sentence that shows nothing of its texts."""
-    first = error.errors(include_url=False, include_input=True)[0]
-    kind, given, context = first["type"], first.get("input"), first.get("ctx", {})
-    if kind == "json_invalid":
-        problem = context["error"]
+class RefusedError(Exception):
+    """A body that holds no request: `status`, and a sentence that shows nothing of its texts."""
+
+    def __init__(self, status: int, sentence: str):
+        super().__init__(sentence)
+        self.status = status
+
+
+def read_request(body: bytes, schema: type[BaseModel]) -> BaseModel:
+    """The request that a body holds.
+
+    Args:
+        body: JSON.
+        schema: from `request_schema`.
+
+    Raises:
+        RefusedError: 400, it is not JSON; 422, it is something else.
+    """
+    try:
+        values = from_json(body)
+    except ValueError as error:
+        problem = str(error)
         # The parser's words for an escaped half of a surrogate pair, which JSON allows to write.
         if "hex escape" in problem:
             problem += ", perhaps half of a surrogate pair"
-        return 400, f"The body is not JSON: {problem}. Expected {_EXPECTED}."
+        sentence = f"The body is not JSON: {problem}. Expected {_EXPECTED}."
+        raise RefusedError(400, sentence) from None
+    if isinstance(values, dict):
+        unknown = next((name for name in values if name not in schema.model_fields), None)
+        if unknown is not None:
+            known = "texts, text_pairs and explain"
+            sentence = f"There is no field of the name {unknown[:40]!r}. Expected {known} alone."
+            raise RefusedError(422, sentence)
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise RefusedError(422, _sentence_of(error)) from None
+
+
+def _sentence_of(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    kind, given, context = first["type"], first.get("input"), first.get("ctx", {})
     place = "".join(f"[{part}]" if isinstance(part, int) else part for part in first["loc"][:2])
     name = f"`{place}`" if place else "The body"
     if kind == "missing":
-        return 422, f"{name} is missing. Expected {_EXPECTED}."
-    if kind == "extra_forbidden":
-        known = "texts, text_pairs and explain"
-        return 422, f"There is no field of the name {place[:40]!r}. Expected {known} alone."
+        return f"{name} is missing. Expected {_EXPECTED}."
     if kind == "too_long":
         most = context["max_length"]
-        return 422, f"{name} has more than {most:,} texts, the limit. Send several requests."
+        return f"{name} has more than {most:,} texts, the limit. Send several requests."
     if kind == "too_short":
-        return 422, f"{name} is empty. Expected at least one text."
+        return f"{name} is empty. Expected at least one text."
     if kind == "string_too_long":
         most, length = context["max_length"], len(given)
-        return 422, f"{name} has {length:,} characters. The limit is {most:,}; shorten it."
+        return f"{name} has {length:,} characters. The limit is {most:,}; shorten it."
     if kind == "string_unicode":
-        return 422, f"{name} is not Unicode: it holds half of a surrogate pair. Remove it."
+        return f"{name} is not Unicode: it holds half of a surrogate pair. Remove it."
     expected = {"list_type": "a list of strings", "string_type": "a string"}
     expected |= {"bool_type": "true or false", "model_type": "an object"}
     if kind == "none_required":
-        return 422, "The model takes single texts. Leave `text_pairs` out."
-    return 422, f"{name} must be {expected.get(kind, first['msg'])}. Received: {_json_kind(given)}."
+        return "The model takes single texts. Leave `text_pairs` out."
+    return f"{name} must be {expected.get(kind, first['msg'])}. Received: {_json_kind(given)}."
 
 
 def _json_kind(value: Any) -> str:

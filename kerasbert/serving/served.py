@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from kerasbert import inference
-from kerasbert.data.batches import pad
+from kerasbert.data.batches import MAX_PIECES, pad
 from kerasbert.data.tokens import Tokens
+from kerasbert.errors import InputError
 from kerasbert.run_directory import LABELS, check_run, read_metadata
 
 # Lengths, and sizes of larger batches, are multiples of this. TensorFlow's processor library keeps
@@ -84,8 +86,15 @@ def load_served(directory: str | Path, precision: str = "auto") -> ServedModel:
         precision: as `kerasbert.load` has it.
 
     Raises:
-        FileNotFoundError, InputError: as `kerasbert.load`.
+        FileNotFoundError, InputError: as `kerasbert.load`, or Keras has another backend than
+            TensorFlow.
     """
+    if keras.backend.backend() != "tensorflow":
+        # JAX would compile each form of a batch anew, for seconds, and allows one thread.
+        raise InputError(
+            f"Serving needs Keras's TensorFlow backend. Received: {keras.backend.backend()}. "
+            "Unset KERAS_BACKEND."
+        )
     start = time.monotonic()
     directory = check_run(directory).resolve()
     version = model_version(directory)
@@ -110,7 +119,7 @@ def _warm_up(model: ServedModel) -> None:
         text = " ".join(["a"] * length)
         tokens = model.tokens([text], [text] if model.takes_pairs else None)
         for size in _WARM_SIZES:
-            model.outputs(_repeated(tokens, size))
+            model.outputs(_repeated(tokens, min(size, MAX_PIECES // length)))
 
 
 def _repeated(tokens: Tokens, times: int) -> Tokens:

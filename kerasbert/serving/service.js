@@ -68,6 +68,8 @@ export function requestBytes({ text, pair }) {
 }
 
 async function ask(path, { method, body, signal }) {
+  if (token && !/^[\x21-\x7e]+$/.test(token))
+    throw new Refusal("A token has Latin letters, digits and signs alone. Enter it again.", 401);
   const headers = { Accept: "application/json" };
   if (body) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;

@@ -1,20 +1,19 @@
 """A model that answers requests, the queue before it, and another model in its place."""
 
 import asyncio
+import os
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import keras
 import numpy as np
 
 from kerasbert.config_serve import ServiceConfig
 from kerasbert.errors import InputError
 from kerasbert.explaining.explanation import METHODS, Explanation
-from kerasbert.run_directory import LABELS, METADATA
+from kerasbert.run_directory import CONFIG, LABELS, METADATA, WEIGHTS
 from kerasbert.serving.batching import Batcher
 from kerasbert.serving.logs import log
 from kerasbert.serving.metrics import Metrics
@@ -22,6 +21,8 @@ from kerasbert.serving.served import ServedModel, load_served
 
 # Requests that may wait for explanations, which are computed one text at a time.
 _MOST_EXPLAINING = 4
+# How old the queue and the memory of another process may be in what Prometheus is told.
+_NOTE_SECONDS = 5.0
 
 
 class UnavailableError(Exception):
@@ -50,16 +51,13 @@ class Service:
         self.model: ServedModel | None = None
         self.is_closing = False
         self.on_reload: Callable[[], None] | None = None
-        self._batcher = Batcher(
-            config.max_batch, config.max_wait / 1000, config.max_queue, self._observe
-        )
         self.metrics = Metrics(lambda: self._batcher.num_queued)
-        self._explaining = ThreadPoolExecutor(1, thread_name_prefix="explanations")
         self._num_explaining = 0
         self._loading = threading.Lock()
         self._seen: tuple | None = None
         self._watching: threading.Thread | None = None
         self._closed = threading.Event()
+        self._make_threads()
 
     def load(self) -> None:
         """Load the run that the directory holds now, and answer by it.
@@ -87,7 +85,7 @@ class Service:
 
     def watch(self) -> None:
         """Look from time to time whether the directory, or link, is another, and load it."""
-        if self.config.watch and self._watching is None:
+        if self._watching is None:
             self._watching = threading.Thread(target=self._watch, name="watch", daemon=True)
             self._watching.start()
 
@@ -147,34 +145,57 @@ class Service:
         if self._watching is not None:
             self._watching.join()
 
-    def _observe(self, batch: Any) -> None:
-        self.metrics.observe_batch(batch)
+    def reopen(self) -> None:
+        """Take requests again, after `close`; an application may be started more than once."""
+        if self.is_closing:
+            self._make_threads()
+            self._closed.clear()
+            self.is_closing = False
+            if self._watching is not None:
+                self._watching = None
+                self.watch()
+
+    def _make_threads(self) -> None:
+        config = self.config
+        self._batcher = Batcher(
+            config.max_batch,
+            config.max_wait / 1000,
+            config.max_queue,
+            self.metrics.observe_batch,
+        )
+        self._explaining = ThreadPoolExecutor(1, thread_name_prefix="explanations")
 
     def _look(self) -> tuple | None:
         """What tells one run from another at the same place; None while there is none."""
+        directory = Path(os.path.realpath(self.directory))
         try:
-            directory = self.directory.resolve()
-            stats = [(directory / name).stat() for name in (METADATA, LABELS)]
+            stats = [(directory / name).stat() for name in (METADATA, LABELS, CONFIG, WEIGHTS)]
         except OSError:
             return None
         return (directory, *((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats))
 
     def _watch(self) -> None:
-        while not self._closed.wait(self.config.watch):
+        while not self._closed.wait(self.config.watch or _NOTE_SECONDS):
             self.metrics.note()
-            with self._loading:  # what is being loaded need not be loaded again
-                found = self._look()
-                if found is None or found == self._seen:
-                    continue
-            try:
-                self.load()
-            except (InputError, OSError) as error:
-                log.error("%s was not taken: %s The one before goes on.", self.directory, error)
-            except Exception:  # whatever it was, the old model must go on answering
-                log.error("%s was not taken: %s", self.directory, traceback.format_exc())
+            if self.config.watch:
+                self._load_if_another()
+
+    def _load_if_another(self) -> None:
+        with self._loading:  # what is being loaded need not be loaded again
+            found = self._look()
+            if found is None or found == self._seen:
+                return
+        try:
+            self.load()
+        except InputError as error:
+            log.error("%s was not taken: %s The one before goes on.", self.directory, error)
+        except OSError as error:
+            self._seen = None  # it may be there the next time
+            log.error("%s was not taken: %s The one before goes on.", self.directory, error)
+        except Exception:  # whatever it was, the old model must go on answering
+            log.error("%s was not taken: %s", self.directory, traceback.format_exc())
 
 
 def _method(model: ServedModel) -> str:
     """How its answers are explained: integrated gradients where they can be had."""
-    is_native = model.classifier.run.config.encoder == "native"
-    return METHODS[0 if is_native and keras.backend.backend() == "tensorflow" else 1]
+    return METHODS[0 if model.classifier.run.config.encoder == "native" else 1]

@@ -16,7 +16,10 @@ def open_socket(host: str, port: int, *, is_shared: bool = False) -> socket.sock
     Raises:
         OSError: it cannot be bound, as another process is.
     """
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise OSError(f"`--host {host}` is not known: {error.strerror}.") from None
     bound = socket.socket(family, kind)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -69,9 +69,11 @@ def supervise(run: str, service: ServiceConfig, host: str, port: int, num_worker
         TrainingError: workers die before they are ready.
         SystemExit: with 0, after SIGTERM.
     """
+    # Alone first, as a port that others share could be that of another service.
+    with open_socket(host, port) as alone:
+        port = alone.getsockname()[1]
     # Keeps the port, without listening, while there is no worker.
     keeper = open_socket(host, port, is_shared=True)
-    port = keeper.getsockname()[1]
     log_to_stderr()
     signal.signal(signal.SIGTERM, _raise_stop)
     groups = _core_groups(num_workers)
@@ -171,7 +173,13 @@ class _Team:
 
 
 def _work(task: _Task, pipe: connection.Connection) -> None:
-    """A worker's life."""
+    """A worker's life; Ctrl-C, which all processes hear, ends it by the supervisor."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(KeyboardInterrupt):
+        _serve(task, pipe)
+
+
+def _serve(task: _Task, pipe: connection.Connection) -> None:
     log_to_stderr(f"worker {task.number}: ")
     raise_file_limit()
     if hasattr(os, "sched_setaffinity"):
@@ -195,8 +203,7 @@ def _work(task: _Task, pipe: connection.Connection) -> None:
     server = Server(service, bound)
     threading.Thread(target=_listen, args=(pipe, service, server), daemon=True).start()
     pipe.send(("ready", _memory()))
-    with contextlib.suppress(KeyboardInterrupt):  # which the supervisor answers
-        server.run()
+    server.run()
 
 
 def _listen(pipe: connection.Connection, service: Any, server: Any) -> None:
@@ -205,6 +212,7 @@ def _listen(pipe: connection.Connection, service: Any, server: Any) -> None:
         try:
             pipe.recv()
         except (EOFError, OSError):
+            shutil.rmtree(os.environ.get(_SHARED, ""), ignore_errors=True)  # as nobody else will
             server.stop()
             return
         try:
@@ -253,8 +261,7 @@ def _reserve_metrics() -> None:
     paths = [directory / f"{kind}_{os.getpid()}.db" for kind in kinds]
     try:
         for path in paths:
-            with open(path, "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, _METRICS_BYTES)
+            path.write_bytes(bytes(_METRICS_BYTES))
     except OSError as error:
         for path in paths:
             path.unlink(missing_ok=True)

@@ -42,7 +42,7 @@ def model():
 
 
 @pytest.fixture
-def make_batcher():
+def make_batcher(model):
     made = []
 
     def make(max_batch=64, max_wait=0.0, max_queue=100, **options):
@@ -50,6 +50,7 @@ def make_batcher():
         return made[-1]
 
     yield make
+    model.may_answer.set()
     for batcher in made:
         batcher.close()
 
@@ -57,6 +58,8 @@ def make_batcher():
 def occupy(batcher, model):
     """Let both threads compute until `model.may_answer` is set."""
     model.may_answer.clear()
+    while model.num_started.acquire(blocking=False):  # of what was computed before
+        pass
     futures = []
     for _ in range(2):
         futures.append(batcher.submit(model, ["x"]))
@@ -90,7 +93,9 @@ def test_what_waits_is_computed_together(make_batcher, model):
     assert batcher.num_queued == 20
     model.may_answer.set()
     assert [future.result(SECONDS)[0, 0] for future in waiting] == [3] * 20
-    assert model.batches[2:] == [[3] * 20]
+    # In one batch, or shared by the two threads, as both come free.
+    assert len(model.batches[2:]) <= 3
+    assert sum(map(len, model.batches[2:])) == 20
 
 
 def test_no_more_than_max_batch(make_batcher, model):
@@ -99,7 +104,7 @@ def test_no_more_than_max_batch(make_batcher, model):
     future = batcher.submit(model, ["abc"] * 20)
     model.may_answer.set()
     assert len(future.result(SECONDS)) == 20
-    assert sorted(map(len, model.batches[2:])) == [4, 8, 8]
+    assert max(map(len, model.batches[2:])) <= 8
 
 
 def test_texts_of_like_length_go_together(make_batcher, model):
@@ -110,7 +115,17 @@ def test_texts_of_like_length_go_together(make_batcher, model):
     model.may_answer.set()
     for text, future in zip(texts, waiting, strict=True):
         assert future.result(SECONDS)[0, 0] == len(text)
-    assert sorted(model.batches[2:]) == [[10] * 20, [100] * 20]
+    assert all(len(set(batch)) == 1 for batch in model.batches)
+    assert max(map(len, model.batches)) >= 8
+
+
+def test_a_free_thread_gets_its_share(make_batcher, model):
+    batcher = make_batcher()
+    batcher.submit(model, ["x"]).result(SECONDS)  # both threads wait now
+    future = batcher.submit(model, ["abc"] * 12)
+    assert len(future.result(SECONDS)) == 12
+    assert max(map(len, model.batches[1:])) <= 8
+    assert len(model.batches[1:]) >= 2
 
 
 def test_the_oldest_is_in_the_next_batch(make_batcher, model):
@@ -199,12 +214,13 @@ def test_among_many_a_request_waits_for_others(make_batcher, model):
     model.may_answer.set()
     for future in occupied + crowd:
         future.result(SECONDS)
-    # The last batch was of two requests, so the next one waits, here until there are two again.
+    # Those before were not alone, so the next one waits, here until there are two again.
     first = batcher.submit(model, ["abcd"])
     time.sleep(0.05)
+    assert [4] not in model.batches
     second = batcher.submit(model, ["abcd"])
     first.result(SECONDS), second.result(SECONDS)
-    assert model.batches[-1] == [4, 4]
+    assert sum(batch.count(4) for batch in model.batches) == 2
 
 
 def test_closing_answers_what_waits_and_refuses_what_comes(make_batcher, model):
