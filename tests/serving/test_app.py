@@ -164,10 +164,9 @@ MUCH = {
 @pytest.mark.parametrize("name", MUCH)
 def test_of_much_that_is_wrong_the_first_is_enough(saved_run, name):
     with served(saved_run(), max_texts=10**6, max_queue=10**6) as client:
-        start = time.monotonic()
-        answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
-        assert answer.status_code == 422
-        assert time.monotonic() - start < 1
+        start = time.process_time()
+        assert client.post("/predict", json=MUCH[name]).status_code == 422
+        assert time.process_time() - start < 1
 
 
 def test_a_body_without_a_length_is_limited_as_well(client):
