@@ -67,14 +67,13 @@ class Calibrated(keras.layers.Layer):
         return _shares(corrected) if self._is_softmax else corrected
 
     def _divided_by_temperatures(self, outputs):
-        powers = self._power(outputs)
+        # Not powers, which are too small for float32 where many labels share what there is.
+        temperatures = np.array(self._calibration.temperatures, np.float32)
+        logarithms = ops.log(ops.maximum(outputs, EPSILON))
         if self._is_softmax:
-            return _shares(powers)
-        return powers / (powers + self._power(1 - outputs))
-
-    def _power(self, probabilities):
-        logarithms = ops.log(ops.maximum(probabilities, EPSILON))
-        return ops.exp(logarithms / np.array(self._calibration.temperatures, np.float32))
+            return ops.softmax(logarithms / temperatures, axis=1)
+        others = ops.log(ops.maximum(1 - outputs, EPSILON))
+        return ops.sigmoid((logarithms - others) / temperatures)
 
     def compute_output_shape(self, shape):
         return shape
