@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from kerasbert.data.calibration import EPSILON, Calibration
@@ -42,6 +43,12 @@ def input_signature(model: keras.Model) -> list[dict[str, keras.InputSpec]]:
         for tensor in model.inputs
     }
     return [specs]
+
+
+def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
+    """The model's answers, without dropout, as a function of TensorFlow's."""
+    # Keras's own exports leave out AutoGraph, without which DeBERTa's class cannot be traced.
+    return tf.function(lambda inputs: model(inputs, training=False))
 
 
 class Calibrated(keras.layers.Layer):
