@@ -19,7 +19,7 @@ _ROWS = (
     ("mean_difference", "mean difference", ".1e"),
     ("largest_difference", "largest difference", ".1e"),
     ("changed_decisions", "decisions changed", ",d"),
-    ("alone_difference", "largest difference, one by one to in batches", ".1e"),
+    ("alone_difference", "difference, alone to in batches", ".1e"),
     ("megabytes", "MB", ".1f"),
     ("ms_per_text", "ms per text, in batches", ".2f"),
     ("ms_alone", "ms per text, one by one", ".2f"),

@@ -140,14 +140,19 @@ def test_a_runtime_that_greets_is_not_heard(exports, capfd):
 def test_a_model_that_needs_autograph_can_be_written_for_onnxruntime(tmp_path):
     """As DeBERTa's class does, whose conversion takes ten seconds."""
 
-    class _Wrapped(keras.layers.Layer):
-        def call(self, values):
-            if tf.reduce_max(values) > 3:  # a tensor, which only AutoGraph can trace
-                values = values - 3
-            return values
+    autograph = tf.__internal__.autograph
 
-        def compute_output_shape(self, shape):
-            return shape
+    def at_most(values):
+        if tf.reduce_max(values) > 3:  # a tensor, which only AutoGraph can trace
+            values = values - 3
+        return values
+
+    class _Wrapped(keras.layers.Layer):
+        def call(self, values):  # as tf-keras, of which that class is, calls its layers
+            return autograph.tf_convert(at_most, autograph.control_status_ctx())(values)
+
+        def compute_output_spec(self, values):
+            return keras.KerasTensor(values.shape, values.dtype)
 
     inputs = keras.Input((None,), dtype="int32", name="input_ids")
     model = keras.Model(inputs, {"scores": _Wrapped()(inputs)})
