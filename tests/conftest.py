@@ -115,8 +115,10 @@ def eager(monkeypatch):
     monkeypatch.setattr(keras.Model, "compile", compiled)
 
 
-def encoder_config(family: str):
-    return AutoConfig.for_model(family, **FAMILIES[family])
+def encoder_config(family: str, blocks: int = 2):
+    config = AutoConfig.for_model(family, **FAMILIES[family])
+    config.num_hidden_layers = blocks
+    return config
 
 
 def make_tokenizer(pad: str = "[PAD]") -> PreTrainedTokenizerFast:
@@ -143,22 +145,27 @@ def tensorflow_model(family: str, kind: str = "TFAutoModel", config=None):
 
 @pytest.fixture(scope="session")
 def toy_base(tmp_path_factory):
-    """A function from a family to a directory that holds a toy base of it, made once."""
+    """A function from a family to a directory that holds a toy base of it, made once.
+
+    It has one block, which is traced in less time, where a test does not ask for more.
+    """
     made = {}
 
-    def make(family: str = "bert"):
-        if family not in made:
+    def make(family: str = "bert", blocks: int = 1):
+        if (family, blocks) not in made:
             keras.utils.set_random_seed(7)  # the same base whichever test asks first
             directory = tmp_path_factory.mktemp(f"base-{family}")
             if family in NATIVE:
                 pooler = family != "distilbert"
-                write_checkpoint(directory, BertEncoder(encoder_config(family), pooler=pooler))
+                encoder = BertEncoder(encoder_config(family, blocks), pooler=pooler)
+                write_checkpoint(directory, encoder)
             else:
-                tensorflow_model(family).save_pretrained(directory)
+                config = encoder_config(family, blocks)
+                tensorflow_model(family, config=config).save_pretrained(directory)
             pad = "<pad>" if FAMILIES[family].get("pad_token_id") == 1 else "[PAD]"
             make_tokenizer(pad).save_pretrained(directory)
-            made[family] = directory
-        return made[family]
+            made[family, blocks] = directory
+        return made[family, blocks]
 
     return make
 

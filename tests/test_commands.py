@@ -203,7 +203,7 @@ def test_a_label_that_training_never_saw(command, comments_csv, tmp_path):
     ("args", "message"),
     [
         (["--train", "nowhere.csv"], "The file 'nowhere.csv' does not exist."),
-        (["--freeze-layers", "99"], "`freeze_layers` must be at most 2"),
+        (["--freeze-layers", "99"], "`freeze_layers` must be at most 1"),
         (["--max-length", "1000"], "`max_length` must be at most 41"),
         (["--learning-rate", "-1"], "`learning_rate` must be above 0"),
         (["--pooling", "avg"], "`pooling` must be one of"),

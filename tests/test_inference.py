@@ -20,9 +20,10 @@ TEXTS = ["you are kind", "the awful man sings very very very very badly", "", "d
 
 def make_classifier(task, names, pair_column=None):
     config = ModelConfig(task=task, num_labels=len(names), max_length=32, base="toy")
-    config = resolve_model_config(config, encoder_config("bert"))
+    base = encoder_config("bert", blocks=1)  # of which a graph is made, and run, in less time
+    config = resolve_model_config(config, base)
     keras.utils.set_random_seed(7)  # fixtures of a module are made before each test's seed is set
-    model = build_classifier(config, encoder_config=encoder_config("bert"))
+    model = build_classifier(config, encoder_config=base)
     columns = names if task == "multilabel" else ("label",)
     thresholds = (0.5,) * len(names) if task in ("binary", "multilabel") else None
     labels = Labels(task, columns, names, thresholds)

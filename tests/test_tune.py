@@ -3,13 +3,12 @@
 import collections
 import csv
 import gc
-import os
 import signal
-import subprocess
 import sys
 import types
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -23,15 +22,16 @@ from kerasbert.data.examples import Examples
 from kerasbert.data.tokens import Tokenizer
 from kerasbert.errors import InputError
 from kerasbert.models.bert import BertEncoder
+from kerasbert.reporting import writing
+from kerasbert.reporting.page import write_page
 from kerasbert.run_directory import read_json
-from kerasbert.search import running, winner
+from kerasbert.search import running, winner, workers
 from kerasbert.search.place import SweepDirectory
 from kerasbert.training.features import FeatureCache
 from kerasbert.training.fitting import fit_classifier
+from tests import forking
 from tests.conftest import comments, write_csv
 from tests.reporting.reading import check_page
-
-DRAWS_PAGES = True
 
 TEXTS = [("you are nice kind one", "civil"), ("you are rude two", "rude"), ("fool three", "rude")]
 
@@ -98,7 +98,9 @@ FROZEN = ("--freeze-base", "--learning-rate", "1e-1", "1e-2", "1e38", "--tuner",
 @pytest.fixture(scope="module")
 def frozen(files, toy_base):
     cache = ("--cache-dir", str(files.directory / "cache"))
-    return tuned(files, "frozen", toy_base(), *FROZEN, "--epochs", "5", *cache)
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(writing, "write_page", write_page)  # pages are read here alone
+        return tuned(files, "frozen", toy_base(), *FROZEN, "--epochs", "5", *cache)
 
 
 @pytest.fixture(scope="module")
@@ -196,34 +198,14 @@ def _is_best(trial, place):
     return place.config(trial.number) == read_config(FitConfig, place.path / "best.json")
 
 
-KILLED_FOR_REAL = """
-import os, signal, sys
-from kerasbert import tune
-from kerasbert.training.recorder import Recorder
-
-take_step, taken = Recorder.step, 0
-
-def step(self, progress, **numbers):
-    global taken
-    take_step(self, progress, **numbers)
-    taken += 1
-    if taken == 23:  # 20 are the first trial's
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Recorder.step = step
-tune.main(sys.argv[1:])
-"""
-
-
-def test_kill_9_in_a_trial(frozen, files, toy_base, capsys):
+def test_kill_9_in_a_trial(frozen, files, toy_base, tmp_path, capsys):
     output = files.directory / "killed"
     args = ("--epochs", "5", "--cache-dir", str(files.directory / "cache"))
-    script = [sys.executable, "-c", KILLED_FOR_REAL, *settings_of(files, output, toy_base())]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    killed = subprocess.run(
-        [*script, *FROZEN, *args], env=environment, capture_output=True, text=True, timeout=240
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    all_args = [*settings_of(files, output, toy_base()), *FROZEN, *args]
+    # 20 steps are the first trial's.
+    killed = forking.start(forking.tune_until, 23, all_args, log=tmp_path / "log")
+    killed.join(240)
+    assert killed.exitcode == -signal.SIGKILL, (tmp_path / "log").read_text()
     place = SweepDirectory(output)
     assert [trial.status for trial in place.trials()] == ["completed", "running"]
     assert not (output / "trials.csv").exists()
@@ -235,6 +217,34 @@ def test_kill_9_in_a_trial(frozen, files, toy_base, capsys):
     assert ours == theirs
     assert (output / "best.json").read_text() == (frozen[0] / "best.json").read_text()
     assert kerasbert.load(output / "best").run.report["test"]["count"] == 3
+
+
+def test_two_workers_of_which_one_is_killed(files, toy_base, tmp_path, monkeypatch, capsys):
+    def begin(command, env, stdout, stderr):
+        assert command[:3] == [sys.executable, "-m", "kerasbert.tune"]
+        process = forking.start(forking.work, tmp_path, env, command[3:], log=stdout.name)
+        return types.SimpleNamespace(
+            poll=lambda: process.exitcode, wait=process.join, terminate=process.terminate
+        )
+
+    monkeypatch.setattr(workers, "subprocess", types.SimpleNamespace(Popen=begin, STDOUT=None))
+    tune.main([
+        "--train", files.train, "--base", str(toy_base()), "--max-length", "32", "--epochs", "1",
+        "--batch-size", "8", "--head", "linear", "--freeze-base", "--output",
+        str(tmp_path / "sweep"), "--cache-dir", str(tmp_path / "cache"), "--trials", "4",
+        "--learning-rate", "1e-3", "3e-2", "--workers", "2",
+    ])  # fmt: skip
+    logs = [path.read_text() for path in sorted((tmp_path / "sweep").glob("workers/*.log"))]
+    trials = SweepDirectory(tmp_path / "sweep").trials()
+    assert [trial.status for trial in trials] == ["completed"] * 4, logs
+    assert sorted(trial.worker for trial in trials) == ["worker1", *["worker2"] * 3]
+    assert len({trial.values["learning_rate"] for trial in trials}) == 4
+    assert (tmp_path / "worker1-2").exists()  # and nothing of it in the table
+    # One of them encoded the texts, and the other found them: the training's and the validation's.
+    shards = (tmp_path / "cache").glob("*/shard-*/keys.npy")
+    assert sorted(len(np.load(path)) for path in shards) == [8, 32]
+    assert (tmp_path / "sweep" / "best" / "report.json").is_file()
+    assert "worker2" in capsys.readouterr().out
 
 
 def test_refit_trains_on_all_rows(frozen, files, toy_base, capsys):

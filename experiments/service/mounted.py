@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 import uvicorn
 from fastapi import FastAPI
 
+from kerasbert import create_app
 from kerasbert.config_serve import ServiceConfig
-from kerasbert.serving.app import create_app
 
 
 def build(runs: dict[str, str]) -> FastAPI:

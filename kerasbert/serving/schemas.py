@@ -3,7 +3,7 @@
 import functools
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import from_json
 
 from kerasbert.config_serve import ServiceConfig
@@ -159,7 +159,7 @@ def request_schema(config: ServiceConfig, takes_pairs: bool | None = None) -> ty
     """
     text = Annotated[str, Field(max_length=config.max_characters)]
     # The first thing that is wrong is enough: a large body may hold a hundred thousand.
-    texts = Annotated[list[text], Field(min_length=1, max_length=config.max_texts), FailFast()]
+    texts = Annotated[list[text], Field(min_length=1, max_length=config.max_texts, fail_fast=True)]
     pair_example = {"text_pairs": ["That was kind.", "Nobody asked."]} if takes_pairs else {}
     example = {"texts": ["Thank you, that was kind.", "You fool."]} | pair_example
     pairs_type: Any = {None: texts | None, True: texts, False: None}[takes_pairs]

@@ -206,8 +206,7 @@ def trained(task, head, weights=None, **batching):
         task=task, num_labels=NUM_LABELS[task], head=head, dropout=0.0, max_length=32,
         pooling="mean",
     )  # fmt: skip
-    base = encoder_config("bert")
-    base.num_hidden_layers = 1
+    base = encoder_config("bert", blocks=1)
     base.hidden_dropout_prob = base.attention_probs_dropout_prob = 0.0
     model = build_classifier(config, encoder_config=base)
     accumulation = batching.get("accumulation", 1)

@@ -45,9 +45,10 @@ def make_classifier():
         names = NAMES[task]
         given = {"max_length": 32, "base": "toy"} | changes
         config = ModelConfig(task=task, num_labels=len(names), **given)
-        config = resolve_model_config(config, encoder_config(family))
+        base = encoder_config(family, blocks=1)
+        config = resolve_model_config(config, base)
         keras.utils.set_random_seed(7)
-        model = build_classifier(config, encoder_config=encoder_config(family))
+        model = build_classifier(config, encoder_config=base)
         for weight in model.get_layer("encoder").weights:
             # Random weights of their usual size leave all texts the same to four digits.
             if "embeddings" in weight.path or "kernel" in weight.path:

@@ -22,8 +22,7 @@ def toy_run(
 ) -> Run:  # fmt: skip
     """A run with random weights, none of which is 0, whose answers differ from text to text."""
     keras.utils.set_random_seed(7)
-    base = encoder_config(family)
-    base.num_hidden_layers = 1  # of which a graph is made in less time
+    base = encoder_config(family, blocks=1)  # of which a graph is made in less time
     given = {"base": "toy", "max_length": 32, "pooling": "mean"} | changes
     config = resolve_model_config(ModelConfig(task=task, num_labels=len(names), **given), base)
     model = build_classifier(config, encoder_config=base)

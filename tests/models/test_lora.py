@@ -322,7 +322,7 @@ def test_fitted_and_merged_unless_kept(toy_base, comments_csv, tmp_path):
         **{"lora_rank": RANK, "freeze_layers": 1, "head": "linear"},
         **{"precision": "float32", "batch_size": 16},
     }
-    config = toy_config(toy_base(), comments_csv, **changes)
+    config = toy_config(toy_base(blocks=2), comments_csv, **changes)
     merged = fit_classifier(config)
     kept = fit_classifier(dataclasses.replace(config, keep_lora=True))
     assert (merged.config.lora_rank, kept.config.lora_rank) == (0, RANK)

@@ -12,7 +12,6 @@ import time
 import types
 
 import keras_tuner
-import numpy as np
 import pytest
 from rich.console import Console
 
@@ -21,36 +20,7 @@ from kerasbert.config_search import SearchConfig
 from kerasbert.errors import InputError, TrainingError
 from kerasbert.search import sweeping, workers
 from kerasbert.search.oracles import build_oracle
-from kerasbert.search.place import SweepDirectory
 from kerasbert.search.workers import IP, PORT, TUNER_ID, Watch, Workers, role, worker_name
-
-# Both begin a trial before either goes on; worker1 is killed in its second one, and worker2 waits
-# with its own until it is. No other order of things tells more.
-WORKER = """#!{python}
-import os, signal, sys, time
-from pathlib import Path
-from kerasbert import _cli, tune
-from kerasbert.search.running import TrialRunner
-
-here, name, number = Path(sys.argv[0]).parent, os.environ["KERASTUNER_TUNER_ID"], 0
-train_trial = TrialRunner.train
-
-def train(*args, **options):
-    global number
-    number += 1
-    (here / f"{{name}}-{{number}}").touch()
-    others = ["worker1-1", "worker2-1"] if number == 1 else ["worker1-2"]
-    until = time.monotonic() + 60
-    while not all((here / other).exists() for other in others) and time.monotonic() < until:
-        time.sleep(0.01)
-    if (name, number) == ("worker1", 2):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return train_trial(*args, **options)
-
-TrialRunner.train = train
-sys.argv = sys.argv[2:]  # without -m
-_cli.run(tune.main)
-"""
 
 
 @pytest.fixture
@@ -73,27 +43,6 @@ def program(environment, monkeypatch, tmp_path):
         monkeypatch.setattr(workers, "sys", types.SimpleNamespace(executable=str(path)))
 
     return run_instead
-
-
-def test_two_workers_of_which_one_is_killed(program, toy_base, comments_csv, tmp_path, capsys):
-    program(WORKER.format(python=sys.executable))
-    tune.main([
-        "--train", comments_csv, "--base", str(toy_base()), "--max-length", "32", "--epochs", "1",
-        "--batch-size", "8", "--head", "linear", "--freeze-base", "--output",
-        str(tmp_path / "sweep"), "--cache-dir", str(tmp_path / "cache"), "--trials", "4",
-        "--learning-rate", "1e-3", "3e-2", "--workers", "2",
-    ])  # fmt: skip
-    logs = [path.read_text() for path in sorted((tmp_path / "sweep").glob("workers/*.log"))]
-    trials = SweepDirectory(tmp_path / "sweep").trials()
-    assert [trial.status for trial in trials] == ["completed"] * 4, logs
-    assert sorted(trial.worker for trial in trials) == ["worker1", *["worker2"] * 3]
-    assert len({trial.values["learning_rate"] for trial in trials}) == 4
-    assert (tmp_path / "worker1-2").exists()  # and nothing of it in the table
-    # One of them encoded the texts, and the other found them: the training's and the validation's.
-    shards = (tmp_path / "cache").glob("*/shard-*/keys.npy")
-    assert sorted(len(np.load(path)) for path in shards) == [8, 32]
-    assert (tmp_path / "sweep" / "best" / "report.json").is_file()
-    assert "worker2" in capsys.readouterr().out
 
 
 def test_all_workers_end_before_the_sweep(program, fakes, search, monkeypatch, tmp_path):

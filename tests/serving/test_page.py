@@ -36,9 +36,10 @@ expect.set_options(timeout=20_000)
 @pytest.fixture(scope="module")
 def run_directory(tmp_path_factory):
     config = ModelConfig(task="multilabel", num_labels=3, max_length=32, base="toy")
-    config = resolve_model_config(config, encoder_config("bert"))
+    base = encoder_config("bert", blocks=1)
+    config = resolve_model_config(config, base)
     keras.utils.set_random_seed(7)
-    model = build_classifier(config, encoder_config=encoder_config("bert"))
+    model = build_classifier(config, encoder_config=base)
     for weight in model.get_layer("encoder").weights:
         # Random weights of their usual size leave all texts the same to three digits.
         if "embeddings" in weight.path or "kernel" in weight.path:

@@ -45,7 +45,7 @@ def ask(port, texts=("you fool",), path="/predict", headers=None):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     body = json.dumps({"texts": list(texts)})
     headers = {"Content-Type": "application/json"} | (headers or {})
-    connection.request("POST" if path == "/predict" else "GET", path, body, headers)
+    connection.request("GET" if path == "/metrics" else "POST", path, body, headers)
     answer = connection.getresponse()
     return answer.status, answer.read()
 
@@ -65,15 +65,20 @@ def test_one_process(saved_run):
         assert ask(port, headers=headers)[0] == 200
         hanging.settimeout(SECONDS)
         assert hanging.recv(100).startswith(b"HTTP/1.1 408")
+        # A first request of Java's client, and a client that goes away before its answer.
+        java = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+        upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAA\r\n"
+        body = b'{"texts": ["you fool"]}'
+        java.sendall(head.replace("100\r\n", f"{len(body)}\r\n{upgrade}").encode() + body)
+        assert java.recv(100).startswith(b"HTTP/1.1 200")
         # SIGTERM while a body is on its way, and a kept connection is idle: both are answered.
         late = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
-        body = b'{"texts": ["you fool"]}'
         late.sendall(head.replace("100", str(len(body))).encode() + body[:5])
         kept = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
         kept.request("GET", "/healthz")
         assert kept.getresponse().read()
         server.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        time.sleep(0.2)
         kept.request("GET", "/healthz")
         assert kept.getresponse().status == 200
         late.sendall(body[5:])
@@ -86,15 +91,19 @@ def test_one_process(saved_run):
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
-def test_a_worker_that_dies_is_replaced(saved_run):
-    with process(saved_run(), "--workers", 2) as server:
+def test_workers(saved_run, tmp_path):
+    """One that dies is replaced, all follow one that is told to reload, and they end together."""
+    current = tmp_path / "current"
+    current.symlink_to(saved_run())
+    token, headers = {"KERASBERT_TOKEN": "s3cret"}, {"Authorization": "Bearer s3cret"}
+    with process(current, "--workers", 2, "--watch", 0, env=token) as server:
         supervisor = psutil.Process(server.pid)
         (fork_server,) = [
             child for child in supervisor.children() if "forkserver" in " ".join(child.cmdline())
         ]
         workers = fork_server.children()
         assert len(workers) == 2
-        first = ask(server.port)[1]
+        first = ask(server.port, headers=headers)[1]
         answers = json.loads(first)["predictions"]
         workers[0].kill()
         until = time.monotonic() + SECONDS
@@ -102,13 +111,22 @@ def test_a_worker_that_dies_is_replaced(saved_run):
             assert time.monotonic() < until
             time.sleep(0.05)
         for _ in range(10):  # by whichever is alive
-            status, body = ask(server.port)
+            status, body = ask(server.port, headers=headers)
             assert status == 200
             assert json.loads(body)["predictions"] == answers
         # Counted by one and by the other, and told by either.
-        text = ask(server.port, path="/metrics")[1].decode()
+        text = ask(server.port, path="/metrics", headers=headers)[1].decode()
         counts = re.findall(r'requests_total\{path="/predict",status="200"\} ([\d.]+)', text)
         assert [float(count) for count in counts] == [11.0]
+        current.unlink()
+        current.symlink_to(saved_run("multilabel"))
+        assert ask(server.port, path="/reload", headers=headers)[0] == 200
+        until = time.monotonic() + SECONDS
+        others = 0
+        while others < 10:  # in a row, by whichever is asked
+            name = json.loads(ask(server.port, headers=headers)[1])["model"]["name"]
+            others = others + 1 if name == "toy-multilabel" else 0
+            assert time.monotonic() < until
         server.send_signal(signal.SIGTERM)
         _, said = server.communicate(timeout=SECONDS)
         assert server.returncode == 0
@@ -171,6 +189,11 @@ def test_connections_that_send_nothing_are_closed(monkeypatch):
         silent = await asyncio.open_connection("127.0.0.1", port)
         slow = await asyncio.open_connection("127.0.0.1", port)
         slow[1].write(b"GET / HTTP/1.1\r\nHost:")
+        stray, huge = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        stray[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"204" in await stray[0].readuntil(b"\r\n\r\n")
+        stray[1].write(b"\r\n")
+        huge[1].write(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + bytes([97]) * 200_000)
         kept = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(3):
             kept[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -178,7 +201,10 @@ def test_connections_that_send_nothing_are_closed(monkeypatch):
             await asyncio.sleep(0.15)
         assert await asyncio.wait_for(silent[0].read(), 1) == b""
         assert await asyncio.wait_for(slow[0].read(), 1) == b""
-        for _, writer in (silent, slow, kept):
+        assert await asyncio.wait_for(stray[0].read(), 1) == b""
+        with contextlib.suppress(ConnectionError):  # as some of it was not read
+            assert await asyncio.wait_for(huge[0].read(), 1) == b""
+        for _, writer in (silent, slow, stray, huge, kept):
             writer.close()
         server.should_exit = True
         await serving

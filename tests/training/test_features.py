@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import re
+import shutil
 from io import StringIO
 
 import keras
@@ -51,6 +52,23 @@ def fit(config):
     return run, shown.getvalue()
 
 
+@pytest.fixture(scope="module")
+def first(toy_base, tmp_path_factory):
+    """A run of two epochs on a frozen base, what it showed, and the features that it kept."""
+    directory = tmp_path_factory.mktemp("first")
+    path = write_csv(directory / "comments.csv", ("text", "label"), comments())
+    changes = {"freeze_base": True, "epochs": 2, "cache_dir": str(directory / "cache")}
+    return *fit(toy_config(toy_base(), path, **changes)), directory / "cache"
+
+
+@pytest.fixture
+def before(first, cache):
+    """The same, its features being where this test's runs look for theirs."""
+    run, shown, kept = first
+    shutil.copytree(kept, cache)
+    return run, shown
+
+
 def counts(shown):
     """Texts encoded and texts found, of training and of validation together."""
     lines = re.findall(r"frozen features: (\d+) distinct texts encoded in .* s, (\d+) found", shown)
@@ -86,8 +104,8 @@ def tokenize(texts, pairs=None, max_length=32):
 # The same run again
 
 
-def test_a_second_run_encodes_nothing_and_gives_the_same_report(frozen):
-    first, shown = fit(frozen(epochs=2))
+def test_a_second_run_encodes_nothing_and_gives_the_same_report(before, frozen):
+    first, shown = before
     assert counts(shown) == (40, 0)
     second, shown = fit(frozen(epochs=2))
     assert counts(shown) == (0, 40)
@@ -107,7 +125,8 @@ def test_each_text_gets_the_features_of_its_own():
     cache.source(tokenize(["cat", "dog"]))
     texts = ["dog", "very good", "cat", "dog"]
     taken = cache.source(tokenize(texts)).take(np.arange(4))["pooled"]
-    alone = [bare_cache(pooling="mean").source(tokenize([text])).take([0]) for text in texts]
+    apart = bare_cache(pooling="mean")
+    alone = [apart.source(tokenize([text])).take([0]) for text in texts]
     np.testing.assert_allclose(taken, [rows["pooled"][0] for rows in alone], atol=1e-6)
     assert (cache.num_encoded, cache.num_found) == (3, 2)
     assert np.abs(taken[0] - taken[2]).max() > 1e-3
@@ -140,6 +159,14 @@ def test_an_interrupted_run_loses_one_part_at_most(tmp_path, monkeypatch):
 FIRST_BLOCK = {"freeze_base": False, "freeze_layers": 1}
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The features of `TEXTS` as a bare cache leaves them."""
+    directory = tmp_path_factory.mktemp("plain")
+    bare_cache(directory).source(tokenize(TEXTS))
+    return directory
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -153,13 +180,12 @@ FIRST_BLOCK = {"freeze_base": False, "freeze_layers": 1}
     ],
     ids=str,
 )
-def test_what_changes_the_features_names_another_store(changes, tmp_path):
-    tokens = tokenize(TEXTS)
-    bare_cache(tmp_path).source(tokens)
-    other = bare_cache(tmp_path, **changes)
-    other.source(tokens)
+def test_what_changes_the_features_names_another_store(changes, plain, cache):
+    shutil.copytree(plain, cache)
+    other = bare_cache(cache, **changes)
+    other.source(tokenize(TEXTS))
     assert (other.num_encoded, other.num_found) == (4, 0)
-    assert len(stores(tmp_path)) == 2
+    assert len(stores(cache)) == 2
 
 
 def test_other_weights_name_another_store(tmp_path):
@@ -190,9 +216,8 @@ def test_pooling_does_not_change_what_leaves_the_first_block(tmp_path):
     assert len(stores(tmp_path)) == 1
 
 
-def test_head_epochs_seed_and_batches_leave_the_features_as_they_are(frozen, cache):
-    fit(frozen())
-    changes = {"head": "linear", "epochs": 2, "seed": 5, "batch_size": 4, "bucket": False}
+def test_head_epochs_seed_and_batches_leave_the_features_as_they_are(before, frozen, cache):
+    changes = {"head": "linear", "epochs": 1, "seed": 5, "batch_size": 4, "bucket": False}
     _, shown = fit(frozen(**changes))
     assert counts(shown) == (0, 40)
     assert len(stores(cache)) == 1
@@ -230,14 +255,13 @@ def test_keys_do_not_depend_on_the_other_texts():
 
 
 def test_without_a_cache_nothing_is_written_and_all_is_the_same(
-    frozen, cache, tmp_path, monkeypatch
+    before, frozen, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    kept, _ = fit(frozen(epochs=2, seed=3))
-    before = content(tmp_path)
-    thrown_away, shown = fit(frozen(epochs=2, seed=3, cache=False))
+    (kept, _), files = before, content(tmp_path)
+    thrown_away, shown = fit(frozen(epochs=2, cache=False))
     assert counts(shown) == (40, 0)
-    assert content(tmp_path) == before
+    assert content(tmp_path) == files
     np.testing.assert_allclose(probabilities(thrown_away), probabilities(kept), atol=1e-6)
     loss = kept.report["validation"]["loss"]
     assert thrown_away.report["validation"]["loss"] == pytest.approx(loss, abs=1e-6)
@@ -259,14 +283,14 @@ def test_a_cache_that_cannot_be_made_is_warned_of_and_done_without(frozen, cache
     assert counts(shown) == (40, 0)
 
 
-def test_a_damaged_shard_is_encoded_again(frozen, cache):
-    first, _ = fit(frozen())
+def test_a_damaged_shard_is_encoded_again(before, frozen, cache):
+    first, _ = before
     rows = sorted(cache.rglob("rows.npy"), key=lambda path: path.stat().st_size)
     data = bytearray(rows[-1].read_bytes())
     data[-1] ^= 1
     rows[-1].write_bytes(data)
     with pytest.warns(InputWarning, match="damaged"):
-        again, shown = fit(frozen())
+        again, shown = fit(frozen(epochs=2))
     # The larger of the two shards held the texts to train on.
     assert counts(shown) == (32, 8)
     assert again.report == first.report
@@ -354,8 +378,11 @@ def test_pairs_on_kept_features(frozen, tmp_path):
 
 
 @pytest.mark.parametrize(("layers", "pooling"), [(1, "mean"), (2, "pooler")])
-def test_on_kept_activations_all_is_as_with_those_of_each_epoch(layers, pooling, frozen, cache):
+def test_on_kept_activations_all_is_as_with_those_of_each_epoch(
+    layers, pooling, toy_base, frozen, cache
+):
     changes = {
+        "base": toy_base(blocks=2),
         "freeze_base": False,
         "freeze_layers": layers,
         "pooling": pooling,

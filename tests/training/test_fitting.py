@@ -67,7 +67,7 @@ def test_the_settings_of_a_run_make_the_same_run(toy_base, comments_csv):
 
 def test_a_frozen_base_stays_as_it_was_and_says_so(toy_base, comments_csv):
     shown = StringIO()
-    config = toy_config(toy_base(), comments_csv, freeze_base=True, epochs=2)
+    config = toy_config(toy_base(blocks=2), comments_csv, freeze_base=True, epochs=2)
     run = fit_classifier(config, console=Console(file=shown, width=120))
     encoder = run.model.get_layer("encoder")
     untouched = build_classifier(run.config).get_layer("encoder")
@@ -112,7 +112,7 @@ def test_a_tokenizer_that_does_not_fit_the_base(toy_base, comments_csv, tmp_path
 
 def test_a_weight_that_moves_though_frozen_stops_the_training():
     config = toy_config("toy").model
-    model = build_classifier(config, encoder_config=encoder_config("bert"))
+    model = build_classifier(config, encoder_config=encoder_config("bert", blocks=1))
     compile_classifier(model, "binary", AdamW(1e-2))
     ids = np.array([[3, 7, 9, 4]] * 4, np.int32)
     batch = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}

@@ -1,10 +1,8 @@
 """A run that was killed goes on, and ends with the very weights of one that was not."""
 
 import json
-import os
+import shutil
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from kerasbert.runs import fit_to
 from kerasbert.training.fitting import fit_classifier
 from kerasbert.training.recorder import Recorder
 from kerasbert.training.unfinished import Unfinished
+from tests import forking
 from tests.conftest import comments, toy_config, write_csv
 
 
@@ -34,6 +33,18 @@ def kill_at(monkeypatch, step):
             raise Killed
 
     monkeypatch.setattr(Recorder, "step", step_then_die)
+
+
+def copy_at(monkeypatch, step, directory, copy):
+    """Copy at this step what there is on disk, which is all that a kill would leave of the run."""
+    take_step = Recorder.step
+
+    def step_then_copy(self, progress, **numbers):
+        take_step(self, progress, **numbers)
+        if progress.num_steps == step:
+            shutil.copytree(directory, copy)
+
+    monkeypatch.setattr(Recorder, "step", step_then_copy)
 
 
 def assert_same_weights(ours, theirs):
@@ -65,19 +76,23 @@ def test_the_weights_of_a_run_that_was_never_killed(
     settings, killed, toy_base, comments_csv, tmp_path, monkeypatch
 ):
     settings = {"epochs": 2, "checkpoint_steps": 2} | settings
-    config = toy_config(toy_base(), comments_csv, resume=True, **settings)
-    expected = fit_classifier(config)
-    for step in killed:
+    base = toy_base(blocks=1 + settings.get("freeze_layers", 0))  # one is open
+    config = toy_config(base, comments_csv, resume=True, **settings)
+    unfinished, (first, *later) = tmp_path / "run.unfinished", killed
+    with monkeypatch.context() as patches:
+        copy_at(patches, first, tmp_path / "whole.unfinished", unfinished)
+        expected = fit_classifier(config, unfinished=tmp_path / "whole.unfinished")
+    for step in later:
         with monkeypatch.context() as patches, pytest.raises(Killed):
             kill_at(patches, step)
-            fit_classifier(config, unfinished=tmp_path / "run.unfinished")
-    run = fit_classifier(config, unfinished=tmp_path / "run.unfinished")
+            fit_classifier(config, unfinished=unfinished)
+    run = fit_classifier(config, unfinished=unfinished)
     assert_same_weights(run, expected)
     assert run.report == expected.report
     assert run.training == expected.training
     for column in ("kind", "epoch", "step", "loss", "learning_rate", "gradient_norm", "val_loss"):
         assert [row[column] for row in run.history] == [row[column] for row in expected.history]
-    assert read_history(tmp_path / "run.unfinished" / "history.csv") == run.history
+    assert read_history(unfinished / "history.csv") == run.history
 
 
 def test_of_several_steps_in_one_call_the_checkpoint_is_of_the_last(
@@ -179,76 +194,26 @@ def test_ctrl_c_in_the_first_epoch_saves_the_weights_as_they_are(
     assert run.report["validation"]["count"] == 8
 
 
-# Each attempt is a process of its own, begun by one that has loaded all and done nothing yet: Linux
-# copies it in no time, where TensorFlow takes seconds to load.
-KILLED_FOR_REAL = """
-import json, os, signal, sys
-from kerasbert import _runtime
-_runtime.quiet()
-import safetensors.numpy
-from kerasbert import fit, runs
-from kerasbert.training.recorder import Recorder
-
-attempts, args = json.loads(sys.argv[1]), sys.argv[2:]
-die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-take_step, end_epoch, save_file = Recorder.step, Recorder.end_epoch, safetensors.numpy.save_file
-written = 0
-
-def step(self, progress, **numbers):
-    take_step(self, progress, **numbers)
-    if kind == "step" and progress.num_steps == number:
-        die()
-
-def between(self, progress, report):
-    end_epoch(self, progress, report)
-    if kind == "epoch" and progress.epoch == number:
-        die()
-
-def half(arrays, path):
-    global written
-    written += 1
-    save_file(arrays, path)
-    if kind == "checkpoint" and written == number:
-        os.truncate(path, os.path.getsize(path) // 2)
-        die()
-
-Recorder.step, Recorder.end_epoch, safetensors.numpy.save_file = step, between, half
-for kind, number in attempts:
-    child = os.fork()
-    if not child:
-        fit.main(args)
-        break
-    _, status = os.waitpid(child, 0)
-    print(json.dumps([os.waitstatus_to_exitcode(status), os.listdir()]))
-"""
-
-
 def test_kill_9_in_an_epoch_between_two_and_while_a_checkpoint_is_written(
     toy_base, comments_csv, tmp_path
 ):
     settings = {"epochs": 3, "checkpoint_steps": 1, "head": "classification"}
     expected = fit_classifier(toy_config(toy_base(), comments_csv, **settings))
+    place, log = tmp_path / "place", tmp_path / "log"
+    place.mkdir()
     command = [
         *("--train", comments_csv, "--base", str(toy_base()), "--max-length", "32"),
         *("--batch-size", "8", "--epochs", "3", "--head", "classification"),
-        *("--checkpoint-steps", "1", "--output", "run", "--resume"),
+        *("--checkpoint-steps", "1", "--output", str(place / "run"), "--resume"),
     ]
-    step = int(np.random.default_rng().integers(1, 4))
-    attempts = [("step", step), ("epoch", 1), ("checkpoint", 2), ("", 0)]
-    place = tmp_path / "place"
-    place.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED_FOR_REAL, json.dumps(attempts), *command],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        cwd=place,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    ends = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-    assert ends == [[-signal.SIGKILL, ["run.unfinished"]]] * 3 + [[0, ["run"]]], done.stderr
+    step, ends = int(np.random.default_rng().integers(1, 4)), []
+    for attempt in (("step", step), ("epoch", 1), ("checkpoint", 2), ("", 0)):
+        process = forking.start(forking.fit_until, *attempt, command, log=log)
+        process.join(240)
+        ends.append((process.exitcode, [path.name for path in place.iterdir()]))
+    said = log.read_text()
+    assert ends == [(-signal.SIGKILL, ["run.unfinished"])] * 3 + [(0, ["run"])], said
     # The first step's checkpoint is written once its row is.
-    assert done.stderr.count("going on after step") == 2 + (step > 1)
+    assert said.count("going on after step") == 2 + (step > 1)
     assert_same_weights(load(place / "run", precision="float32").run, expected)
     assert (place / "run" / "history.png").is_file()

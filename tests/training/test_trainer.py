@@ -90,7 +90,7 @@ def test_patience_stops_and_keeps_the_best_epoch(toy_base, comments_csv, monkeyp
 
 def test_what_has_no_value_cannot_be_watched(toy_base, comments_csv):
     with pytest.raises(InputError, match="--monitor val_pearson has no value for binary"):
-        fit(toy_config(toy_base(), comments_csv, monitor="val_pearson"))
+        fit(toy_config(toy_base(), comments_csv, freeze_base=True, monitor="val_pearson"))
 
 
 def test_max_steps_end_the_training_within_an_epoch(toy_base, comments_csv):
@@ -157,7 +157,7 @@ def test_the_base_is_opened_on_the_way(toy_base, comments_csv, monkeypatch):
     monkeypatch.setattr(Recorder, "end_epoch", look)
     monkeypatch.setattr(State, "__init__", keep_model)
     config = toy_config(
-        toy_base(), comments_csv, epochs=4, batch_size=16, unfreeze_from=2, gradual=True,
+        toy_base(blocks=2), comments_csv, epochs=4, batch_size=16, unfreeze_from=2, gradual=True,
         head="linear", learning_rate=1e-3, weight_decay=0.0,
     )  # fmt: skip
     run, shown = fit(config)
@@ -261,5 +261,8 @@ def test_a_run_that_fails_before_its_first_checkpoint_leaves_nothing(
     toy_base, comments_csv, tmp_path
 ):
     with pytest.raises(InputError):
-        fit_to(tmp_path / "run", toy_config(toy_base(), comments_csv, monitor="val_pearson"))
+        fit_to(
+            tmp_path / "run",
+            toy_config(toy_base(), comments_csv, freeze_base=True, monitor="val_pearson"),
+        )
     assert not (tmp_path / "run.unfinished").exists()
