@@ -19,7 +19,6 @@ from kerasbert.exporting import writing
 from kerasbert.exporting.asking import is_export
 from kerasbert.exporting.checking import check_answers, last_outputs
 from kerasbert.exporting.formats import FORMATS, module_of
-from kerasbert.exporting.graph import exported_model
 from kerasbert.run_directory import read_metadata
 from kerasbert.saving import load_run
 from tests.conftest import comments, write_csv
