@@ -71,6 +71,7 @@ STEPS = [
     {"search.tuner", "search.winner", "search.space", "explaining.screen", "explaining.page"},
     {"search.sweeping"},
     {"serving.served", "serving.preloaded", "serving.schemas", "serving.bodies", "serving.page"},
+    {"serving.jobs"},
     {"serving.batching"},
     {"serving.metrics"},
     {"serving.service", "serving.recording"},

@@ -12,13 +12,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-
-import numpy as np
+from concurrent.futures import Future
 
 from kerasbert.data.batches import MAX_PIECES
-from kerasbert.data.tokens import Tokens
+from kerasbert.serving.jobs import Job, Text, cut, joined
 from kerasbert.serving.served import FORM, ServedModel
 
 # While one thread's batch adds and normalises, which is bound by memory, the other's multiplies.
@@ -35,43 +32,6 @@ class QueueFullError(Exception):
     def __init__(self, seconds: float):
         super().__init__("Too many texts wait already. Send this request again later.")
         self.seconds = seconds
-
-
-@dataclasses.dataclass(eq=False)
-class _Job:
-    """A request, until its last text is computed."""
-
-    model: ServedModel
-    texts: Sequence[str]
-    pairs: Sequence[str] | None
-    arrived: float
-    answer: Future
-    missing: int
-    outputs: np.ndarray | None = None
-
-    def take(self, index: int, row: np.ndarray) -> None:
-        if self.outputs is None:
-            self.outputs = np.empty((len(self.texts), *row.shape), np.float32)
-        self.outputs[index] = row
-        self.missing -= 1
-        if self.missing == 0:
-            with suppress(InvalidStateError):  # nobody waits for it any more
-                self.answer.set_result(self.outputs)
-
-    def fail(self, error: Exception) -> None:
-        with suppress(InvalidStateError):
-            self.answer.set_exception(error)
-
-
-@dataclasses.dataclass(eq=False, slots=True)
-class _Text:
-    """One text of a request: the `place`-th of `tokens`, the `index`-th of its job."""
-
-    job: _Job
-    index: int
-    tokens: Tokens
-    place: int
-    length: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +71,8 @@ class Batcher:
         self._observe = observe
         # All of these are changed under the condition alone.
         self._condition = threading.Condition()
-        self._arrived: collections.deque[_Job] = collections.deque()
-        self._waiting: list[_Text] = []  # the oldest first
+        self._arrived: collections.deque[Job] = collections.deque()
+        self._waiting: list[Text] = []  # the oldest first
         self._num_queued = 0
         self._num_computing = 0
         self._is_crowded = False
@@ -138,7 +98,7 @@ class Batcher:
             QueueFullError: as many texts as may wait do.
             RuntimeError: the batcher is closed.
         """
-        job = _Job(model, texts, pairs, time.monotonic(), Future(), len(texts))
+        job = Job(model, texts, pairs, time.monotonic(), Future(), len(texts))
         with self._condition:
             if self._is_closed:
                 raise RuntimeError("The queue is closed.")
@@ -179,7 +139,7 @@ class Batcher:
             self._let_others_come()
             arrived = list(self._arrived)
             self._arrived.clear()
-        texts = _cut(arrived)
+        texts = cut(arrived)
         with self._condition:
             self._num_queued -= sum(len(job.texts) for job in arrived) - len(texts)
             self._waiting += texts
@@ -201,7 +161,7 @@ class Batcher:
                 return
             self._condition.wait(left)
 
-    def _take(self) -> list[_Text]:
+    def _take(self) -> list[Text]:
         """Take the next batch from what waits: the oldest, and those nearest to its length."""
         live = [text for text in self._waiting if not text.job.answer.done()]
         self._num_queued -= len(self._waiting) - len(live)
@@ -230,10 +190,10 @@ class Batcher:
         self._num_queued -= len(batch)
         return batch
 
-    def _compute(self, batch: list[_Text]) -> None:
+    def _compute(self, batch: list[Text]) -> None:
         start = time.monotonic()
         try:
-            outputs = batch[0].job.model.outputs(_joined(batch))
+            outputs = batch[0].job.model.outputs(joined(batch))
         except Exception as error:  # whatever it was, the thread must go on
             outputs = None
             if len(batch) == 1:
@@ -257,45 +217,3 @@ class Batcher:
                 with self._condition:
                     self._num_computing += 1
                 self._compute([text])
-
-
-def _cut(jobs: list[_Job]) -> list[_Text]:
-    """The texts of requests as word pieces; a request that cannot be cut fails alone."""
-    texts: list[_Text] = []
-    for model in dict.fromkeys(job.model for job in jobs):
-        own = [job for job in jobs if job.model is model and not job.answer.done()]
-        try:
-            tokens = model.tokens(*_all_texts(own)) if own else None
-        except Exception as error:  # whatever it was, the others must be answered
-            if len(own) == 1:
-                own[0].fail(error)
-            else:
-                texts += [text for job in own for text in _cut([job])]
-            continue
-        place = 0
-        for job in own:
-            for index in range(len(job.texts)):
-                texts.append(_Text(job, index, tokens, place, int(tokens.lengths[place])))
-                place += 1
-    return texts
-
-
-def _all_texts(jobs: list[_Job]) -> tuple[list[str], list[str] | None]:
-    texts = [text for job in jobs for text in job.texts]
-    if jobs[0].pairs is None:
-        return texts, None
-    return texts, [pair for job in jobs for pair in job.pairs]
-
-
-def _joined(batch: list[_Text]) -> Tokens:
-    """The word pieces of a batch, in its order."""
-    lengths = [text.length for text in batch]
-    slices = [slice(*text.tokens.offsets[text.place : text.place + 2]) for text in batch]
-    cuts = list(zip(batch, slices, strict=True))
-    return Tokens(
-        input_ids=np.concatenate([text.tokens.input_ids[cut] for text, cut in cuts]),
-        token_type_ids=np.concatenate([text.tokens.token_type_ids[cut] for text, cut in cuts]),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        pad_id=batch[0].tokens.pad_id,
-        num_truncated=0,
-    )
