@@ -28,8 +28,9 @@ def write(model: keras.Model, path: Path, **settings) -> None:
 
 def load(path: Path) -> Call:
     """Read what `write` wrote, with LiteRT's interpreter alone."""
-    with _runtime.closed_stderr():  # its C++ greets whoever makes it
+    with _runtime.closed_stderr():  # its C++ greets when it allocates first
         interpreter = Interpreter(str(path), num_threads=_runtime.num_cores())
+        interpreter.allocate_tensors()
     answer = interpreter.get_signature_runner()
 
     def call(batch):

@@ -16,7 +16,7 @@ from kerasbert import run_directory as files
 from kerasbert.data.labels import Labels
 from kerasbert.errors import InputError, InputWarning
 from kerasbert.exporting.asking import ABOUT, Request, read_request
-from kerasbert.exporting.checking import TOLERANCE, Call, check_answers
+from kerasbert.exporting.checking import TOLERANCE, Call, check_answers, check_tokenizer
 from kerasbert.exporting.formats import Format, module_of, versions
 from kerasbert.exporting.graph import exported_model, output_names
 from kerasbert.exporting.measuring import measure
@@ -89,6 +89,7 @@ def write_export(request: Request) -> dict[str, Any]:
     with files.written_whole(request.output, num_bytes) as beside:
         about = _write_model(beside, request, run)
         run.tokenizer.save(beside / files.TOKENIZER)
+        check_tokenizer(beside / files.TOKENIZER / "tokenizer.json", run)
         labels = files.json_text(dataclasses.asdict(_without_places(run.labels)))
         (beside / files.LABELS).write_text(labels, encoding="utf-8")
         (beside / _USAGE).write_text(usage(about), encoding="utf-8")

@@ -17,7 +17,7 @@ from kerasbert.data.chosen import Chosen
 from kerasbert.errors import InputError, InputWarning
 from kerasbert.exporting import writing
 from kerasbert.exporting.asking import is_export
-from kerasbert.exporting.checking import check_answers, last_outputs
+from kerasbert.exporting.checking import check_answers, check_tokenizer, last_outputs
 from kerasbert.exporting.formats import FORMATS, module_of
 from kerasbert.run_directory import read_metadata
 from kerasbert.saving import load_run
@@ -79,8 +79,9 @@ def exports(runs, rows_csv, tmp_path_factory):
 
 
 @pytest.mark.parametrize("format", RUNS)
-def test_an_export_answers_as_the_run_does_in_every_shape(format, exports):
+def test_an_export_answers_as_the_run_does_in_every_shape(format, exports, capfd):
     directory, about = exports(format)
+    assert "XNNPACK" not in capfd.readouterr().err  # LiteRT's greeting, once in a process
     assert is_export(directory)
     assert about == json.loads((directory / "export.json").read_text(encoding="utf-8"))
     assert len(about["checked"]["probe"]) == 3
@@ -129,11 +130,18 @@ def test_what_rounding_costs_is_measured(exports):
     assert about["megabytes"] == pytest.approx((directory / "model.onnx").stat().st_size / 1e6)
 
 
-def test_a_runtime_that_greets_is_not_heard(exports, capfd):
-    directory, _ = exports("litert")
-    capfd.readouterr()
-    module_of(FORMATS["litert"]).load(directory / "model.tflite")
-    assert capfd.readouterr() == ("", "")
+def test_a_tokenizer_that_cuts_otherwise_is_found_out(exports, runs, tmp_path):
+    directory, _ = exports("onnx")
+    run = load_run(runs / "onnx", "float32")
+    written = (directory / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8")
+    path = tmp_path / "tokenizer.json"
+    path.write_text(written, encoding="utf-8")
+    check_tokenizer(path, run)
+    spoilt = json.loads(written)
+    spoilt["post_processor"] = None  # which puts [CLS] and [SEP] around a text
+    path.write_text(json.dumps(spoilt), encoding="utf-8")
+    with pytest.raises(InputError, match=r"does not cut 'A short text\.' as the run does"):
+        check_tokenizer(path, run)
 
 
 def test_a_model_that_needs_autograph_can_be_written_for_onnxruntime(tmp_path):
