@@ -19,7 +19,7 @@ def quiet() -> None:
     # TensorFlow's C++ parts greet whoever loads them, whatever the log level.
     if "keras" in sys.modules:
         return
-    with _closed_stderr():
+    with closed_stderr():
         importlib.import_module("keras")
     # Half a million objects that stay, which each collection would otherwise walk through: a
     # quarter of a second, and Keras collects before each training.
@@ -45,7 +45,7 @@ def num_cores() -> int:
 
 
 @contextlib.contextmanager
-def _closed_stderr() -> Iterator[None]:
+def closed_stderr() -> Iterator[None]:
     """Send what the process writes to file descriptor 2, not only what Python does, nowhere."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -61,14 +61,15 @@ def main(args: list[str]) -> None:
     from kerasbert.exporting.writing import write_export
 
     about = write_export(request)
-    for what, found in (("", about["checked"]), (" int8", about.get("quantized"))):
+    shown = {key: value for key, value in about["checked"].items() if key != "tolerance"}
+    for what, found in (("", shown), (" int8", about.get("quantized"))):
         if found:
-            largest = {key: max(found[key].values()) for key in ("probe", "shapes")}
-            print(
-                f"{config.format}{what}: largest difference to Keras in float32: "
-                f"{largest['probe']:.1e} on the probe's texts, {largest['shapes']:.1e} on batches "
-                f"of {', '.join(found['shapes'])} pieces"
-            )
+            largest = {key: max(values.values()) for key, values in found.items() if values}
+            said = f"{largest['probe']:.1e} on the probe's texts, "
+            said += f"{largest['shapes']:.1e} in batches of random pieces"
+            if "calibration" in largest:
+                said += f", {largest['calibration']:.1e} by the calibration"
+            print(f"{config.format}{what}: largest difference to Keras in float32: {said}")
     if measured := about.get("measured"):
         title = f"{measured['source']}, {measured['rows']:,} rows"
         Console().print(measured_table(measured["models"], title), highlight=False)

@@ -1,6 +1,8 @@
 """The door: `python -m kerasbert.export`."""
 
 import json
+from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -56,7 +58,11 @@ def test_a_run_is_exported_beside_its_files_and_replaced_when_asked(command, run
     [
         (["--format", "tflite"], "`format` must be one of 'saved_model', 'onnx', 'litert'."),
         (["--quantize", "int8"], "`quantize` must be 'none' for saved_model"),
-        (["--quantize", "int8", "--format", "onnx"], "measured on labelled rows, and those that"),
+        pytest.param(
+            ["--quantize", "int8", "--format", "onnx"],
+            "measured on labelled rows, and those that",
+            marks=pytest.mark.skipif(not find_spec("onnxruntime"), reason="an extra"),
+        ),
         (["--data", "missing.csv"], "The file 'missing.csv' does not exist."),
         (["--fromat", "onnx"], "Did you mean --format?"),
     ],
@@ -65,6 +71,16 @@ def test_what_cannot_be_done_is_one_sentence(args, message, command, run, tmp_pa
     output = tmp_path / "out"
     check_refused(command(export, run, *args, "--output", output), message)
     assert not output.exists()
+
+
+def test_rows_in_the_output_are_not_removed(command, run, rows_csv, tmp_path):
+    for name in ("export.json", "labels.json"):
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    data = tmp_path / "rows.csv"
+    data.write_bytes(Path(rows_csv).read_bytes())
+    done = command(export, run, "--data", data, "--output", tmp_path, "--overwrite")
+    check_refused(done, "which is replaced. Move them, or name another --output.")
+    assert data.is_file()
 
 
 def test_there_must_be_a_run(command, tmp_path):
@@ -76,6 +92,10 @@ def test_there_must_be_a_run(command, tmp_path):
     [
         ("write", "cannot hold this model, with kerasbert 0.1.0, tensorflow 2"),
         ("load", "cannot hold this model, with kerasbert 0.1.0, tensorflow 2"),
+        ("call", "There is no Erfc here. Choose another format."),
+        ("memory", "Memory does not suffice to write the format 'saved_model'"),
+        ("import", "A package of the format 'saved_model' cannot be loaded: "),
+        ("silent", "AssertionError. Choose another format."),
         ("answer", "does not answer as the run does: probe 'A short text.' differs by"),
     ],
 )
@@ -84,15 +104,22 @@ def test_what_a_runtime_cannot_do_leaves_nothing(
 ):
     """Converters and runtimes that fail, and one that answers wrongly."""
 
-    def work(name):
-        def fail(*_):
-            if step == name:
-                raise RuntimeError("There is no Erfc here.")
-            return lambda batch: {"scores": [[0.0]] * len(batch["input_ids"])}
+    errors = {"memory": MemoryError(), "import": ImportError("lib.so"), "silent": AssertionError()}
+    failing = "write" if step in errors else step
 
-        return fail
+    def fail(name):
+        if failing == name:
+            raise errors.get(step, RuntimeError("There is no Erfc here."))
 
-    module = SimpleNamespace(write=work("write"), load=work("load"))
+    def call(batch):
+        fail("call")
+        return {"scores": [[0.0]] * len(batch["input_ids"])}
+
+    def load(_):
+        fail("load")
+        return call
+
+    module = SimpleNamespace(write=lambda *_: fail("write"), load=load)
     monkeypatch.setattr(writing, "module_of", lambda _: module)
     check_refused(command(export, run, "--output", tmp_path / "out"), message)
     assert not list(tmp_path.iterdir())

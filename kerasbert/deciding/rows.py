@@ -98,7 +98,7 @@ def read_labelled(
     if facts and sha256_of(Path(path)) == facts["train"]["sha256"]:
         raise InputError(
             f"{path} is the file that the run was trained on, of which it is too sure. Name "
-            "held-out rows; without --data, those that it was validated on are used."
+            "rows that it was not trained on."
         )
     return examples
 

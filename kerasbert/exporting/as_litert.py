@@ -1,6 +1,5 @@
 """LiteRT, once TensorFlow Lite, for phones, small machines and C++."""
 
-import os
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import keras
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from kerasbert import _runtime
 from kerasbert.exporting.checking import Call
 from kerasbert.exporting.graph import input_signature
 
@@ -28,7 +28,9 @@ def write(model: keras.Model, path: Path, **settings) -> None:
 
 def load(path: Path) -> Call:
     """Read what `write` wrote, with LiteRT's interpreter alone."""
-    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+    with _runtime.closed_stderr():  # its C++ greets when it allocates first
+        interpreter = Interpreter(str(path), num_threads=_runtime.num_cores())
+        interpreter.allocate_tensors()
     answer = interpreter.get_signature_runner()
 
     def call(batch):
@@ -37,6 +39,6 @@ def load(path: Path) -> Call:
     return call
 
 
-def quantize(model: keras.Model, plain: Path, path: Path) -> None:
-    """Weights of eight bits, a scale per column; what they are multiplied with is rounded anew."""
+def quantize(model: keras.Model, _plain: Path, path: Path) -> None:
+    """Weights of eight bits, a scale per column; what they multiply is rounded, a scale per row."""
     write(model, path, optimizations=[tf.lite.Optimize.DEFAULT])

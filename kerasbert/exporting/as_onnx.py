@@ -10,11 +10,13 @@ import keras
 import numpy as np
 import onnx
 import onnxruntime
+import tensorflow as tf
+import tf2onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from tf2onnx.handler import tf_op
 
 from kerasbert.exporting.checking import Call
-from kerasbert.exporting.graph import input_signature
+from kerasbert.exporting.graph import traced
 
 # Of a session's messages, those of errors.
 _ERRORS = 3
@@ -46,7 +48,11 @@ class _Erfc:
 def write(model: keras.Model, path: Path) -> None:
     """Write a model's answers, without dropout, as a file."""
     with _quiet():
-        model.export(path, format="onnx", verbose=False, input_signature=input_signature(model))
+        specs = {
+            tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype, tensor.name)
+            for tensor in model.inputs
+        }
+        tf2onnx.convert.from_function(traced(model), [specs], output_path=str(path))
     graph = onnx.load(path)
     for tensor in (*graph.graph.input, *graph.graph.output):
         for number, dimension in enumerate(tensor.type.tensor_type.shape.dim):
@@ -68,8 +74,11 @@ def load(path: Path) -> Call:
     return call
 
 
-def quantize(model: keras.Model, plain: Path, path: Path) -> None:
-    """Weights of eight bits, a scale per column; what they are multiplied with is rounded anew."""
+def quantize(_model: keras.Model, plain: Path, path: Path) -> None:
+    """Weights of eight bits, a scale per column; what they multiply is rounded, a scale per batch.
+
+    So a text's answer depends a little on what else is in its batch, padding included.
+    """
     with _quiet():
         # Within seven of the bits: processors without VNNI add products of bytes two by two in
         # sixteen bits, where those of eight may overflow.

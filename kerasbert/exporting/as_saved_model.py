@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from kerasbert.exporting.checking import Call
-from kerasbert.exporting.graph import input_signature
+from kerasbert.exporting.graph import input_signature, traced
 
 _SIGNATURE = "serving_default"
 
@@ -16,12 +16,7 @@ def write(model: keras.Model, path: Path) -> None:
     # Not `model.export`, which keeps each weight twice: as Keras's variable, and as TensorFlow's.
     archive = keras.export.ExportArchive()
 
-    # Keras leaves out AutoGraph, without which DeBERTa's class cannot be traced.
-    @tf.function
-    def answer(inputs):
-        return model(inputs, training=False)
-
-    archive.add_endpoint("serve", answer, input_signature=input_signature(model))
+    archive.add_endpoint("serve", traced(model), input_signature=input_signature(model))
     archive.write_out(path, verbose=False)
 
 

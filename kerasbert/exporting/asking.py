@@ -57,6 +57,11 @@ def read_request(
     name = f"export_{format}_{quantize}" if is_quantized else f"export_{format}"
     output = directory / name if output is None else Path(output)
     files.check_output(output, overwrite, kind="saved export", is_kind=is_export)
+    if data is not None and Path(data).resolve().is_relative_to(output.resolve()):
+        raise InputError(
+            f"The rows {str(data)!r} lie in the output {str(output)!r}, which is replaced. Move "
+            "them, or name another --output."
+        )
     metadata = files.read_metadata(directory)
     labels = read_config(Labels, directory / files.LABELS)
     examples = None

@@ -1,9 +1,11 @@
 """An exported file, in its own runtime, asked what Keras was asked."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from kerasbert.data.batches import pad
 from kerasbert.errors import InputError
@@ -52,6 +54,31 @@ def check_answers(call: Call, run: Run, metadata: dict[str, Any], tolerance: flo
                     f"by {difference:.3g}, and {tolerance:.0e} is allowed. Nothing was kept."
                 )
     return found
+
+
+def check_tokenizer(path: Path, run: Run) -> None:
+    """Cut texts by the tokenizer's file alone, as the script beside an exported model does.
+
+    Raises:
+        InputError: the pieces are not those that the run cuts.
+    """
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_truncation(run.tokenizer.max_length)
+    texts, pairs = list(PROBE_TEXTS), None
+    if run.pair_column is None:
+        texts.append(" ".join(texts * run.tokenizer.max_length))  # is cut short
+    else:
+        pairs = list(PROBE_PAIRS)
+    tokens = run.tokenizer(texts, pairs)
+    found = tokenizer.encode_batch(list(zip(texts, pairs, strict=True)) if pairs else texts)
+    expected = np.split(tokens.input_ids, tokens.offsets[1:-1])
+    for text, one, other in zip(texts, found, expected, strict=True):
+        if one.ids != other.tolist() and not (pairs and tokens.num_truncated):
+            raise InputError(
+                f"The tokenizer's file does not cut {text[:40]!r} as the run does, so another "
+                "runtime would read other pieces. Nothing was kept; train on a base with a fast "
+                "tokenizer of its own."
+            )
 
 
 def model_outputs(outputs: dict[str, np.ndarray]) -> np.ndarray:

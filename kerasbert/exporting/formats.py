@@ -2,8 +2,8 @@
 
 import dataclasses
 import importlib
-import importlib.metadata
 import importlib.util
+import sys
 from types import ModuleType
 
 from kerasbert.errors import InputError, did_you_mean
@@ -83,6 +83,11 @@ def module_of(found: Format) -> ModuleType:
 
 
 def versions(found: Format) -> dict[str, str]:
-    """Of the packages that have a part in the format."""
-    packages = ("kerasbert", "tensorflow", "keras", "numpy", *found.packages.values())
-    return {package: importlib.metadata.version(package) for package in packages}
+    """Of the packages that have a part in the format, as far as they are loaded and say it."""
+    # Not asked of what is installed, which may have another name: tensorflow-cpu, onnxruntime-gpu.
+    packages = {name: name for name in ("kerasbert", "tensorflow", "keras", "numpy")}
+    known = {
+        package: getattr(sys.modules.get(module), "__version__", None)
+        for module, package in (packages | found.packages).items()
+    }
+    return {package: version for package, version in known.items() if version}

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from kerasbert.data.calibration import EPSILON, Calibration
@@ -44,6 +45,12 @@ def input_signature(model: keras.Model) -> list[dict[str, keras.InputSpec]]:
     return [specs]
 
 
+def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
+    """The model's answers, without dropout, as a function of TensorFlow's."""
+    # Keras's own exports leave out AutoGraph, without which DeBERTa's class cannot be traced.
+    return tf.function(lambda inputs: model(inputs, training=False))
+
+
 class Calibrated(keras.layers.Layer):
     """`kerasbert.data.calibration.Calibration` as a part of the graph.
 
@@ -67,14 +74,13 @@ class Calibrated(keras.layers.Layer):
         return _shares(corrected) if self._is_softmax else corrected
 
     def _divided_by_temperatures(self, outputs):
-        powers = self._power(outputs)
+        # Not powers, which are too small for float32 where many labels share what there is.
+        temperatures = np.array(self._calibration.temperatures, np.float32)
+        logarithms = ops.log(ops.maximum(outputs, EPSILON))
         if self._is_softmax:
-            return _shares(powers)
-        return powers / (powers + self._power(1 - outputs))
-
-    def _power(self, probabilities):
-        logarithms = ops.log(ops.maximum(probabilities, EPSILON))
-        return ops.exp(logarithms / np.array(self._calibration.temperatures, np.float32))
+            return ops.softmax(logarithms / temperatures, axis=1)
+        others = ops.log(ops.maximum(1 - outputs, EPSILON))
+        return ops.sigmoid((logarithms - others) / temperatures)
 
     def compute_output_shape(self, shape):
         return shape

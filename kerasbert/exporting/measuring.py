@@ -19,12 +19,13 @@ _ROWS = (
     ("mean_difference", "mean difference", ".1e"),
     ("largest_difference", "largest difference", ".1e"),
     ("changed_decisions", "decisions changed", ",d"),
+    ("alone_difference", "difference, alone to in batches", ".1e"),
     ("megabytes", "MB", ".1f"),
     ("ms_per_text", "ms per text, in batches", ".2f"),
     ("ms_alone", "ms per text, one by one", ".2f"),
     ("times_the_first", "time, relative, in batches", ".2f"),
 )
-# Texts that are timed one by one.
+# Texts that are given one by one, too.
 _ALONE = 50
 
 
@@ -40,12 +41,14 @@ def measure(calls: dict[str, Call], run: Run, examples: Examples) -> dict[str, d
         For each model `accuracy`, `macro_f1` and `roc_auc`, or `pearson` and `mse`; to the first
         one `mean_difference` and `largest_difference` of the outputs, `changed_decisions` (of n,
         or of n labels), `times_the_first` (median over the batches of its time by the first's);
-        `ms_per_text` in batches, and `ms_alone`, the median of texts one by one.
+        `ms_per_text` in batches, and `ms_alone`, the median of texts one by one;
+        `alone_difference`, how far these answers are at most from the same texts' in batches.
     """
     tokens = run.tokenizer(examples.texts, examples.pairs)
     outputs = {name: np.empty((len(examples), len(run.labels.names)), np.float32) for name in calls}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     alone: dict[str, list[float]] = {name: [] for name in calls}
+    moved = dict.fromkeys(calls, 0.0)
 
     def answer(name: str, batch: dict[str, np.ndarray]) -> tuple[np.ndarray, float]:
         start = time.perf_counter()
@@ -63,7 +66,9 @@ def measure(calls: dict[str, Call], run: Run, examples: Examples) -> dict[str, d
     for index in range(min(_ALONE, len(examples))):
         batch = pad(tokens, np.array([index]), run.input_names)
         for name in calls:
-            alone[name].append(answer(name, batch)[1])
+            found, spent = answer(name, batch)
+            alone[name].append(spent)
+            moved[name] = max(moved[name], float(np.abs(found - outputs[name][index]).max()))
 
     first = next(iter(calls))
     targets = run.labels.encode(examples)
@@ -78,6 +83,7 @@ def measure(calls: dict[str, Call], run: Run, examples: Examples) -> dict[str, d
             "mean_difference": float(difference.mean()),
             "largest_difference": float(difference.max()),
             "changed_decisions": _changed(decided[name], decided[first], run.labels.task),
+            "alone_difference": moved[name],
             "ms_per_text": 1000 * sum(seconds[name]) / len(examples),
             "ms_alone": 1000 * statistics.median(alone[name]),
             "times_the_first": statistics.median(ratios),

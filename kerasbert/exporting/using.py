@@ -26,7 +26,7 @@ _CALLS = {
 # How each task decides, as `kerasbert.tasks` has it.
 _DECISIONS = {
     "binary": (
-        'thresholds = labels["thresholds"]\n'
+        'thresholds = np.array(labels["thresholds"])\n'
         "is_second = (found[:, 1] >= thresholds[1]) & (thresholds[1] < 1)\n"
         'decisions = [labels["names"][int(second)] for second in is_second]'
     ),
@@ -39,10 +39,11 @@ _DECISIONS = {
         "]"
     ),
     "multilabel": (
-        'named = list(zip(labels["names"], labels["thresholds"], strict=True))\n'
+        'thresholds = np.array(labels["thresholds"])\n'
+        "reached = (found >= thresholds) & (thresholds < 1)\n"
         "decisions = [\n"
-        "    [name for (name, least), p in zip(named, row, strict=True) if p >= least < 1]"
-        " for row in found\n"
+        '    [name for name, is_on in zip(labels["names"], row, strict=True) if is_on]'
+        " for row in reached\n"
         "]"
     ),
     "regression": "decisions = found[:, 0].tolist()",
@@ -58,7 +59,9 @@ _CALIBRATED = (
 )
 _ROUNDED = (
     "Its weights are rounded to eight bits, so it does not answer quite as the run does: "
-    "`quantized` and `measured` in `export.json` say how far off it is."
+    "`quantized` and `measured` in `export.json` say how far off it is, and how far a text's "
+    "answer depends on what else is in its batch (`alone_difference`). Give it texts one by one "
+    "where that matters."
 )
 _PROPORTIONAL = (
     'Pairs that are too long are cut in proportion (`"truncation": "proportional"`), so that both '

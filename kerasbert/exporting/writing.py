@@ -1,10 +1,11 @@
 """A saved run to a directory for another runtime, checked before it stands there."""
 
 import contextlib
+import dataclasses
 import math
-import shutil
 import tempfile
 import textwrap
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import keras
 
 from kerasbert import run_directory as files
-from kerasbert.errors import InputError
+from kerasbert.data.labels import Labels
+from kerasbert.errors import InputError, InputWarning
 from kerasbert.exporting.asking import ABOUT, Request, read_request
-from kerasbert.exporting.checking import TOLERANCE, Call, check_answers
+from kerasbert.exporting.checking import TOLERANCE, Call, check_answers, check_tokenizer
 from kerasbert.exporting.formats import Format, module_of, versions
 from kerasbert.exporting.graph import exported_model, output_names
 from kerasbert.exporting.measuring import measure
@@ -24,6 +26,8 @@ from kerasbert.saving import load_run
 
 _USAGE = "README.md"
 _SMALL_FILES_BYTES = 10_000_000
+# What int8 may cost of a score before a warning says so.
+_MUCH = 0.01
 
 
 def export_run(
@@ -79,11 +83,15 @@ def write_export(request: Request) -> dict[str, Any]:
             f"{keras.backend.backend()!r}. Run it without KERAS_BACKEND."
         )
     run = load_run(request.directory, "float32")
-    num_bytes = 4 * run.model.count_params() + _SMALL_FILES_BYTES
+    # Before it is rounded it lies there, too.
+    copies = 2 if request.is_quantized else 1
+    num_bytes = copies * 4 * run.model.count_params() + _SMALL_FILES_BYTES
     with files.written_whole(request.output, num_bytes) as beside:
         about = _write_model(beside, request, run)
         run.tokenizer.save(beside / files.TOKENIZER)
-        shutil.copyfile(request.directory / files.LABELS, beside / files.LABELS)
+        check_tokenizer(beside / files.TOKENIZER / "tokenizer.json", run)
+        labels = files.json_text(dataclasses.asdict(_without_places(run.labels)))
+        (beside / files.LABELS).write_text(labels, encoding="utf-8")
         (beside / _USAGE).write_text(usage(about), encoding="utf-8")
         (beside / ABOUT).write_text(files.json_text(about), encoding="utf-8")
     return about
@@ -91,29 +99,64 @@ def write_export(request: Request) -> dict[str, Any]:
 
 def _write_model(beside: Path, request: Request, run: Run) -> dict[str, Any]:
     """Write the model, check and measure it; gives what there is to say of it."""
-    about = _about(request.format, run, request.metadata)
+    found, path = request.format, beside / request.format.file
     calls, sizes = {"Keras, float32": _keras_call(run)}, [4 * run.model.count_params()]
-    with tempfile.TemporaryDirectory(prefix="kerasbert-") as temporary, _told(request.format):
-        module, model = module_of(request.format), exported_model(run)
-        path = beside / request.format.file
+    with tempfile.TemporaryDirectory(dir=beside) as temporary:
         plain = Path(temporary) / path.name if request.is_quantized else path
-        module.write(model, plain)
-        call = module.load(plain)
-        checked = check_answers(call, run, request.metadata, TOLERANCE)
+        with _told(found):
+            module, model = module_of(found), exported_model(run)
+            module.write(model, plain)
+            calls[found.name] = _told_call(module.load(plain), found)
+        about = _about(found, run, request.metadata)
+        checked = check_answers(calls[found.name], run, request.metadata, TOLERANCE)
         about |= {"checked": {"tolerance": TOLERANCE} | checked}
-        calls[request.format.name], sizes = call, [*sizes, _size(plain)]
+        sizes.append(_size(plain))
         if request.is_quantized:
-            module.quantize(model, plain, path)
-            call = module.load(path)
-            about |= {"quantized": check_answers(call, run, request.metadata, math.inf)}
-            calls[f"{request.format.name}, int8"], sizes = call, [*sizes, _size(path)]
+            rounded = f"{found.name}, int8"
+            with _told(found):
+                module.quantize(model, plain, path)
+                calls[rounded] = _told_call(module.load(path), found)
+            about |= {"quantized": check_answers(calls[rounded], run, request.metadata, math.inf)}
+            sizes.append(_size(path))
         if request.examples is not None:
             measured = measure(calls, run, request.examples)
             for values, size in zip(measured.values(), sizes, strict=True):
                 values["megabytes"] = size / 1e6
             source, rows = request.examples.source, len(request.examples)
             about |= {"measured": {"source": Path(source).name, "rows": rows, "models": measured}}
+            if request.is_quantized:
+                _warn_of_losses(measured["Keras, float32"], measured[rounded])
     return about | {"megabytes": sizes[-1] / 1e6}
+
+
+def _warn_of_losses(exact: dict[str, Any], rounded: dict[str, Any]) -> None:
+    """Say where rounding costs more than it usually does."""
+    for key, what in (("accuracy", "accuracy"), ("macro_f1", "macro F1"), ("pearson", "Pearson")):
+        if exact.get(key) is None or rounded.get(key) is None:
+            continue
+        if rounded[key] < exact[key] - _MUCH:
+            warnings.warn(
+                f"Rounding to int8 costs much here: {what} is {rounded[key]:.3f}, and "
+                f"{exact[key]:.3f} before. Use the format without --quantize, or the other one's.",
+                InputWarning,
+                stacklevel=2,
+            )
+
+
+def _without_places(labels: Labels) -> Labels:
+    """Labels that do not say where on a machine the rows lay that they were chosen on."""
+    if labels.chosen is None:
+        return labels
+    chosen = dataclasses.replace(labels.chosen, source=Path(labels.chosen.source).name)
+    return dataclasses.replace(labels, chosen=chosen)
+
+
+def _told_call(call: Call, found: Format) -> Call:
+    def told(batch):
+        with _told(found):
+            return call(batch)
+
+    return told
 
 
 @contextlib.contextmanager
@@ -123,8 +166,19 @@ def _told(found: Format) -> Iterator[None]:
         yield
     except (InputError, OSError):
         raise
+    except MemoryError:
+        raise InputError(
+            f"Memory does not suffice to write the format {found.name!r}, which needs many times "
+            "the size of the weights. Close other programs, or use a machine with more."
+        ) from None
+    except ImportError as error:
+        raise InputError(
+            f"A package of the format {found.name!r} cannot be loaded: {error}. Install it anew: "
+            f"pip install --force-reinstall {' '.join(found.packages.values()) or 'tensorflow'}."
+        ) from error
     except Exception as error:  # they raise whatever they like
         reason = textwrap.shorten(str(error), 300, placeholder="...").rstrip(".")
+        reason = reason or type(error).__name__
         named = ", ".join(f"{package} {version}" for package, version in versions(found).items())
         raise InputError(
             f"The format {found.name!r} cannot hold this model, with {named}: "

@@ -1,9 +1,12 @@
+import importlib.metadata
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+import kerasbert
 from kerasbert.errors import InputError
-from kerasbert.exporting.formats import FORMATS, find_format
+from kerasbert.exporting.formats import FORMATS, find_format, versions
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,16 @@ def test_a_package_that_is_missing_is_named(format, module, package, monkeypatch
         f"The format {format!r} needs the package {package}, which is not installed. Install what "
         f"it takes: pip install 'kerasbert[{format}]'."
     )
+
+
+def test_versions_are_known_of_packages_that_are_installed_by_another_name(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(__version__="1.2"))
+    monkeypatch.setitem(sys.modules, "tf2onnx", SimpleNamespace())
+    found = versions(FORMATS["onnx"])
+    assert found["kerasbert"] == kerasbert.__version__
+    assert found["onnxruntime"] == "1.2"
+    assert "tf2onnx" not in found

@@ -35,6 +35,17 @@ def test_a_calibration_in_the_graph_is_the_one_of_the_labels(calibration, is_sof
     np.testing.assert_allclose(found, calibration(outputs, is_softmax), atol=2e-6)
 
 
+@pytest.mark.parametrize("is_softmax", [True, False])
+@pytest.mark.parametrize("temperature", [0.2, 0.01])
+def test_a_temperature_near_0_is_exact_where_many_labels_are_nearly_equal(temperature, is_softmax):
+    random = np.random.default_rng(0)
+    outputs = random.uniform(0.9, 1.1, (20, 100))
+    outputs = (outputs / outputs.sum(axis=1, keepdims=True)).astype(np.float32)
+    calibration = Calibration("temperature", (temperature,) * (1 if is_softmax else 100))
+    found = np.asarray(Calibrated(calibration, is_softmax)(outputs))
+    np.testing.assert_allclose(found, calibration(outputs, is_softmax), atol=2e-5)
+
+
 def test_lora_is_added_to_the_kernels():
     run = toy_run(lora_rank=2)
     plain = exported_model(run)

@@ -1,23 +1,28 @@
 """Toy runs in each runtime: what is written answers as Keras does, whatever the run."""
 
 import contextlib
+import dataclasses
 import io
 import json
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kerasbert
 from kerasbert.data.batches import pad
 from kerasbert.data.calibration import Calibration
-from kerasbert.errors import InputError
+from kerasbert.data.chosen import Chosen
+from kerasbert.errors import InputError, InputWarning
+from kerasbert.exporting import writing
 from kerasbert.exporting.asking import is_export
-from kerasbert.exporting.checking import check_answers, last_outputs
+from kerasbert.exporting.checking import check_answers, check_tokenizer, last_outputs
 from kerasbert.exporting.formats import FORMATS, module_of
 from kerasbert.run_directory import read_metadata
 from kerasbert.saving import load_run
 from tests.conftest import comments, write_csv
-from tests.exporting.making import save_toy_run
+from tests.exporting.making import save_toy_run, toy_run
 
 for each in ("onnx", "onnxruntime", "tf2onnx", "ai_edge_litert"):
     pytest.importorskip(each)
@@ -43,6 +48,11 @@ def runs(tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs")
     for format, changes in RUNS.items():
         save_toy_run(directory / format, **changes)
+    # As earlier versions wrote it, which knew no such fields.
+    path = directory / "saved_model" / "labels.json"
+    labels = json.loads(path.read_text(encoding="utf-8"))
+    labels = {key: value for key, value in labels.items() if key not in ("unsure_below", "chosen")}
+    path.write_text(json.dumps(labels), encoding="utf-8")
     return directory
 
 
@@ -69,8 +79,9 @@ def exports(runs, rows_csv, tmp_path_factory):
 
 
 @pytest.mark.parametrize("format", RUNS)
-def test_an_export_answers_as_the_run_does_in_every_shape(format, exports):
+def test_an_export_answers_as_the_run_does_in_every_shape(format, exports, capfd):
     directory, about = exports(format)
+    assert "XNNPACK" not in capfd.readouterr().err  # LiteRT's greeting, once in a process
     assert is_export(directory)
     assert about == json.loads((directory / "export.json").read_text(encoding="utf-8"))
     assert len(about["checked"]["probe"]) == 3
@@ -111,11 +122,64 @@ def test_what_rounding_costs_is_measured(exports):
     exact, rounded = models["onnx"], models["onnx, int8"]
     assert exact["largest_difference"] < 1e-5 < rounded["largest_difference"]
     assert exact["changed_decisions"] == 0
+    assert exact["alone_difference"] < 1e-5 < rounded["alone_difference"]
     assert exact["macro_f1"] == models["Keras, float32"]["macro_f1"]
     assert max(about["quantized"]["probe"].values()) > 1e-5
     assert all(values["ms_per_text"] > 0 for values in models.values())
     assert rounded["megabytes"] == about["megabytes"]
     assert about["megabytes"] == pytest.approx((directory / "model.onnx").stat().st_size / 1e6)
+
+
+def test_a_tokenizer_that_cuts_otherwise_is_found_out(exports, runs, tmp_path):
+    directory, _ = exports("onnx")
+    run = load_run(runs / "onnx", "float32")
+    written = (directory / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8")
+    path = tmp_path / "tokenizer.json"
+    path.write_text(written, encoding="utf-8")
+    check_tokenizer(path, run)
+    spoilt = json.loads(written)
+    spoilt["post_processor"] = None  # which puts [CLS] and [SEP] around a text
+    path.write_text(json.dumps(spoilt), encoding="utf-8")
+    with pytest.raises(InputError, match=r"does not cut 'A short text\.' as the run does"):
+        check_tokenizer(path, run)
+
+
+def test_a_model_that_needs_autograph_can_be_written_for_onnxruntime(tmp_path):
+    """As DeBERTa's class does, whose conversion takes ten seconds."""
+
+    autograph = tf.__internal__.autograph
+
+    def at_most(values):
+        if tf.reduce_max(values) > 3:  # a tensor, which only AutoGraph can trace
+            values = values - 3
+        return values
+
+    class _Wrapped(keras.layers.Layer):
+        def call(self, values):  # as tf-keras, of which that class is, calls its layers
+            return autograph.tf_convert(at_most, autograph.control_status_ctx())(values)
+
+        def compute_output_spec(self, values):
+            return keras.KerasTensor(values.shape, values.dtype)
+
+    inputs = keras.Input((None,), dtype="int32", name="input_ids")
+    model = keras.Model(inputs, {"scores": _Wrapped()(inputs)})
+    module, path = module_of(FORMATS["onnx"]), tmp_path / "model.onnx"
+    module.write(model, path)
+    batch = {"input_ids": np.array([[1, 2, 5]], np.int32)}
+    np.testing.assert_array_equal(module.load(path)(batch)["scores"], [[-2, -1, 2]])
+
+
+def test_much_that_rounding_costs_is_a_warning():
+    exact = {"accuracy": 0.9, "macro_f1": 0.531, "roc_auc": None}
+    with pytest.warns(InputWarning, match=r"macro F1 is 0\.512, and 0\.531 before") as caught:
+        writing._warn_of_losses(exact, exact | {"accuracy": 0.895, "macro_f1": 0.512})
+    assert len(caught) == 1
+
+
+def test_a_machines_places_are_not_in_labels():
+    chosen = Chosen(None, "none", "/home/me/rows.csv", 1, "", (), (1, 1), (1, 1), (1, 1))
+    labels = dataclasses.replace(toy_run().labels, chosen=chosen)
+    assert writing._without_places(labels).chosen.source == "rows.csv"
 
 
 def test_a_file_that_answers_otherwise_is_found_out(exports, runs, tmp_path):
