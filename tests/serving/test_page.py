@@ -426,7 +426,7 @@ def test_errors_are_sentences(opened, address):
 def test_a_service_with_a_token_asks_for_it_and_keeps_it_nowhere(opened):
     def before(page):
         def guard(route):
-            if route.request.headers.get("authorization") == "Bearer let me in":
+            if route.request.headers.get("authorization") == "Bearer let-me-in":
                 route.continue_()
             else:
                 route.fulfill(status=401, json={"detail": "The token is not this service's."})
@@ -441,7 +441,7 @@ def test_a_service_with_a_token_asks_for_it_and_keeps_it_nowhere(opened):
     assert field.get_attribute("type") == "password"
     page.keyboard.type("wrong\n")
     expect(page.get_by_role("alert")).to_have_text("The token is not this service's.")
-    field.fill("let me in")
+    field.fill("let-me-in")
     page.keyboard.press("Enter")
     expect(page.get_by_role("textbox", name="Comment")).to_be_focused()
     classify(page, "you are kind")
