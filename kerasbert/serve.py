@@ -1,6 +1,7 @@
 """`python -m kerasbert.serve`: a trained classifier over HTTP."""
 
 import dataclasses
+import importlib
 import ipaddress
 import os
 import signal
@@ -92,10 +93,8 @@ def _serve(config: ServeConfig) -> None:
 
 def _check_installed() -> None:
     try:
-        import fastapi_offline  # noqa: F401
-        import httptools  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
+        for package in ("fastapi_offline", "httptools", "prometheus_client", "uvicorn"):
+            importlib.import_module(package)
     except ImportError as error:
         raise InputError(
             f"Serving needs the package {error.name}. Install the extra: pip install "

@@ -34,9 +34,13 @@ def build(directory: str) -> FastAPI:
     return app
 
 
-if __name__ == "__main__":
+def main(build=build) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
     parser.add_argument("--port", type=int, default=8000)
     args = parser.parse_args()
     uvicorn.run(build(args.run), port=args.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -78,6 +78,18 @@ class Service:
             self.metrics.set_model(model.identity, None if was is None else was.identity)
             log.info("%s %s answers, after %.1f s", model.name, model.version, model.seconds)
 
+    def load_or_keep(self) -> None:
+        """Load as `load` does, or say in the log why what answered before goes on answering."""
+        try:
+            self.load()
+        except InputError as error:
+            log.error("%s was not taken: %s The one before goes on.", self.directory, error)
+        except OSError as error:
+            self._seen = None  # it may be there the next time
+            log.error("%s was not taken: %s The one before goes on.", self.directory, error)
+        except Exception:  # whatever it was, the old model must go on answering
+            log.error("%s was not taken: %s", self.directory, traceback.format_exc())
+
     def announce(self) -> None:
         """Tell the other processes of this service, if there are any, to load it as well."""
         if self.on_reload is not None:
@@ -185,15 +197,7 @@ class Service:
             found = self._look()
             if found is None or found == self._seen:
                 return
-        try:
-            self.load()
-        except InputError as error:
-            log.error("%s was not taken: %s The one before goes on.", self.directory, error)
-        except OSError as error:
-            self._seen = None  # it may be there the next time
-            log.error("%s was not taken: %s The one before goes on.", self.directory, error)
-        except Exception:  # whatever it was, the old model must go on answering
-            log.error("%s was not taken: %s", self.directory, traceback.format_exc())
+        self.load_or_keep()
 
 
 def _method(model: ServedModel) -> str:

@@ -215,10 +215,7 @@ def _listen(pipe: connection.Connection, service: Any, server: Any) -> None:
             shutil.rmtree(os.environ.get(_SHARED, ""), ignore_errors=True)  # as nobody else will
             server.stop()
             return
-        try:
-            service.load()
-        except Exception as error:  # the model before goes on answering
-            log.error("%s was not taken: %s", service.directory, error)
+        service.load_or_keep()
 
 
 def _memory() -> str:
