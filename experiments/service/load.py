@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--out", default="load.json")
+    parser.add_argument("--workers", type=int, help="also measure the service with so many")
     parser.add_argument(
         "--intraop",
         nargs=2,
@@ -40,6 +41,9 @@ def main() -> None:
     found = {"before": psutil.getloadavg()[0], "intraop": args.intraop, "tables": {}}
     with contextlib.ExitStack() as stack:
         servers = {SERVED: stack.enter_context(serve(args.run))}
+        if args.workers:
+            server = serve(args.run, "--workers", args.workers)
+            servers[f"{SERVED} --workers {args.workers}"] = stack.enter_context(server)
         for script, threads in zip((THREADS, ONE), args.intraop, strict=True):
             environment = {"TF_NUM_INTRAOP_THREADS": threads, "TF_CPP_MIN_LOG_LEVEL": "3"}
             server = plain(script, args.run, environment=environment)
@@ -58,20 +62,28 @@ def measure(servers: dict[str, Server], texts: str, seconds: int, turns: int) ->
         bodies.writelines(json.dumps({"texts": [text]}) + "\n" for text in read_texts(texts))
         bodies.flush()
         for server in servers.values():
-            press(server.port, 64, 3, bodies.name)
+            press(server, 64, 3, bodies.name)
         for _ in range(turns):
             for clients in CLIENTS:
                 for name, server in servers.items():
-                    result = press(server.port, clients, seconds, bodies.name)
+                    result = press(server, clients, seconds, bodies.name)
                     cells[name][str(clients)].append(result)
     return cells
 
 
-def press(port: int, clients: int, seconds: int, bodies: str) -> dict[str, float]:
+def press(server: Server, clients: int, seconds: int, bodies: str) -> dict[str, float]:
     threads = 2 if clients > 8 else 1
     command = ["wrk", f"-t{threads}", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s"]
-    command += ["-s", str(HERE / "load.lua"), f"http://127.0.0.1:{port}", bodies, str(threads)]
+    command += [
+        "-s",
+        str(HERE / "load.lua"),
+        f"http://127.0.0.1:{server.port}",
+        bodies,
+        str(threads),
+    ]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # Some compute on for those who have left, and would be beside the next.
+    server.wait_until_idle()
     (line,) = [line for line in printed.splitlines() if line.startswith("RESULT ")]
     return json.loads(line.removeprefix("RESULT "))
 

@@ -67,6 +67,15 @@ class Server:
                 "files": process.num_fds(),
             }
 
+    def wait_until_idle(self) -> None:
+        """Return once the process and its children compute nothing any more."""
+        process = psutil.Process(self.process.pid)
+        processes = [process, *process.children(recursive=True)]
+        before = float("-inf")
+        while (now := sum(sum(one.cpu_times()[:2]) for one in processes)) > before + 0.02:
+            before = now
+            time.sleep(0.25)
+
     def stop(self) -> int:
         """Send SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)

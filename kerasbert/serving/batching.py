@@ -20,8 +20,9 @@ from kerasbert.serving.served import FORM, ServedModel
 
 # While one thread's batch adds and normalises, which is bound by memory, the other's multiplies.
 _THREADS = 2
-# A batch of more than this takes no text that would be padded by more than a third of its length.
-_FEW = 4
+# Word pieces that a text may add to a batch as padding, its own and that of the others: one batch
+# more costs about as much (experiments/service).
+_PADDING = 24
 # How much the last batch counts in the mean time of a text.
 _NEWEST = 0.1
 
@@ -176,11 +177,12 @@ class Batcher:
         # What the other thread, if it is free, may take at the same time is left to it.
         num_free = _THREADS - self._num_computing
         size = min(self._max_batch, math.ceil(len(alike) / num_free))
-        batch, shortest, longest = [], oldest.length, oldest.length
+        batch, longest = [], oldest.length
         for text in alike[:size]:
-            shortest, longest = min(shortest, text.length), max(longest, text.length)
-            is_padded_much = len(batch) >= _FEW and shortest < 0.75 * longest
-            if batch and (is_padded_much or (len(batch) + 1) * longest > MAX_PIECES):
+            longer = max(0, text.length - longest)
+            padding = max(0, longest - text.length) + longer * len(batch)
+            longest += longer
+            if batch and (padding > _PADDING or (len(batch) + 1) * longest > MAX_PIECES):
                 break
             batch.append(text)
         if len(live) > len(batch) > FORM:

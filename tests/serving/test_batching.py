@@ -119,6 +119,20 @@ def test_texts_of_like_length_go_together(make_batcher, model):
     assert max(map(len, model.batches)) >= 8
 
 
+@pytest.mark.parametrize(
+    "lengths", [[100, 10, 30], [10, 40], [20] * 8 + [40], [90, 60, 80, 30, 10]]
+)
+def test_a_text_adds_less_padding_than_a_batch_of_its_own_would_cost(make_batcher, model, lengths):
+    batcher = make_batcher()
+    occupy(batcher, model)
+    waiting = [batcher.submit(model, ["x" * length]) for length in lengths]
+    model.may_answer.set()
+    assert [future.result(SECONDS)[0, 0] for future in waiting] == lengths
+    for batch in model.batches[2:]:
+        padding = sum(max(batch) - length for length in batch)
+        assert padding <= 24 * (len(batch) - 1)
+
+
 def test_a_free_thread_gets_its_share(make_batcher, model):
     batcher = make_batcher()
     batcher.submit(model, ["x"]).result(SECONDS)  # both threads wait now
