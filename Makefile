@@ -21,9 +21,11 @@ test: $(EXTRAS)/installed
 	$(MAKE) --jobs=2 test-full test-plain
 
 # In the order of the files, and not those of many tests first: the longest files have few. Three
-# processes for two cores, as some tests wait for others that were started by them.
+# processes for two cores, as some tests wait for others that were started by them. What does without
+# the extras, or TensorFlow, is for test-plain.
 test-full:
-	$(EXTRAS)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(EXTRAS)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+		--ignore tests/test_portability.py -k "not another_backend"
 
 # At the same time, and without processes of its own, each of which would load TensorFlow; how memory
 # grows is seen with the extras.
